@@ -1,0 +1,1 @@
+"""What things are: the values and rules of the two OCI specifications. No I/O, no clock."""

@@ -1,0 +1,1 @@
+"""How to ask a registry. The only place that speaks HTTP to one, and it only reads."""

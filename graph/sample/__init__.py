@@ -1,0 +1,1 @@
+"""A registry in memory, for the demo and the tests."""

@@ -1,0 +1,1 @@
+"""How it is shown: the GraphQL schema and its batched resolvers."""

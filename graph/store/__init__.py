@@ -1,0 +1,1 @@
+"""What we know. The only place that speaks SQL."""

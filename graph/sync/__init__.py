@@ -1,0 +1,1 @@
+"""How knowledge keeps up: crawl and refresh. The decisions are pure functions."""
