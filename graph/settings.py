@@ -1,0 +1,292 @@
+"""What the operator chose: one object, read once from flags, `OCIGRAPH_*` variables and a TOML file, in that order.
+
+Rules of this file: nothing is opened here but the settings file and the files of secrets it names. Every mistake is
+found before any is reported, each with the name of its setting. A name that no setting has is a mistake too, since a
+misspelt limit that is silently ignored is worse than none.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from graph.errors import InvalidNameError, SettingsError
+from graph.oci.reference import RegistryName, parse_registry_name
+
+VARIABLE_PREFIX = "OCIGRAPH_"
+SETTINGS_VARIABLE = "OCIGRAPH_SETTINGS"
+
+# A password is a line; a file that holds more than this is not one (an Entra or ECR token has about 3 KiB).
+MAX_SECRET_BYTES = 64 * 1024
+
+
+class Hidden(StrEnum):
+    """What `hide` can keep back, because it often holds secrets."""
+
+    CONFIG_ENV = "config-env"
+    LABELS = "labels"
+    HISTORY = "history"
+
+
+def _split(value: Any) -> Any:
+    """A variable holds a list as words between commas or spaces."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _split_registries(value: Any) -> Any:
+    urls = _split(value)
+    if not isinstance(urls, list | tuple):
+        return urls
+    return [{"url": url} if isinstance(url, str) else url for url in urls]
+
+
+def _read_secret(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(MAX_SECRET_BYTES + 1)
+    if len(data) > MAX_SECRET_BYTES:
+        raise ValueError(f"{path} holds more than {MAX_SECRET_BYTES} bytes")
+    secret = data.decode().strip()
+    if not secret:
+        raise ValueError(f"{path} is empty")
+    return secret
+
+
+class RegistrySettings(BaseModel):
+    """How to reach one registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(
+        description="Where the registry is: `https://host[:port]`. Plain http must be written out."
+    )
+    name: RegistryName = Field(
+        default=RegistryName(""), description="What the API calls it. Default: the host and port of `url`."
+    )
+    dialect: str = Field(
+        default="oci", description="Which vendor's additions it speaks; `oci` is the plain API."
+    )
+    username: str | None = Field(default=None, description="The user to log in as; none: anonymous.")
+    password: SecretStr | None = Field(default=None, description="The password or token of `username`.")
+    password_file: Path | None = Field(default=None, description="A file that holds the password.")
+    token_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Other hosts the registry's token server may be on; the password goes there too.",
+    )
+    concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
+    page_size: int = Field(
+        default=1000, ge=1, le=10_000, description="Names to ask for a page; made smaller on refusal."
+    )
+    timeout: float = Field(default=30, gt=0, le=3600, description="Seconds for one whole request.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_after_host(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("url"), str):
+            return data
+        url = data["url"] if "://" in data["url"] else f"https://{data['url']}"
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("url must be https://host[:port] or http://host[:port]")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("url must not hold a user or password; use username and password_file")
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
+            raise ValueError("url must name the registry only, with no path: repositories are found there")
+        try:
+            name = parse_registry_name(data.get("name") or parts.netloc)
+        except InvalidNameError as error:
+            raise ValueError(str(error)) from error
+        return {**data, "url": f"{parts.scheme}://{parts.netloc.lower()}", "name": name}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_password_file(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or data.get("password_file") is None:
+            return data
+        if data.get("password") is not None:
+            raise ValueError("password and password_file were both given")
+        try:
+            return {**data, "password": _read_secret(Path(data["password_file"]))}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"password_file cannot be read: {error}") from error
+
+    @model_validator(mode="after")
+    def _pair_identity(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password belong together")
+        return self
+
+
+class Settings(BaseSettings):
+    """Everything an operator can choose. `load_settings` makes one."""
+
+    model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, frozen=True, extra="forbid")
+
+    registries: Annotated[tuple[RegistrySettings, ...], NoDecode, BeforeValidator(_split_registries)] = Field(
+        default=(), description="The registries to read; each `[[registries]]` table, or a list of URLs."
+    )
+    username: str | None = Field(
+        default=None, description="For the one registry given by URL alone: its user."
+    )
+    password: SecretStr | None = Field(
+        default=None, description="For the one registry given by URL alone: its password."
+    )
+    password_file: Path | None = Field(
+        default=None, description="For the one registry given by URL alone: a file with it."
+    )
+    store: str = Field(
+        default="ocigraph.sqlite3", description="The store: a path, a SQLite URL or `:memory:`."
+    )
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    max_age: float = Field(
+        default=300, ge=0, description="Seconds after which an answer is refreshed when asked for."
+    )
+    min_refresh_age: float = Field(
+        default=10, ge=0, description="Seconds in which nothing is asked of a registry twice."
+    )
+    refreshes_per_request: int = Field(
+        default=10, ge=0, le=100, description="Refreshes one GraphQL request may cause."
+    )
+    refresh_timeout: float = Field(default=10, gt=0, description="Seconds a request waits for a refresh.")
+    sync_interval: float = Field(
+        default=900, ge=0, description="Seconds between crawls; 0: no crawl but by `ocigraph sync`."
+    )
+    referrers_max_age: float = Field(
+        default=86_400, ge=0, description="Seconds after which a crawl lists referrers again."
+    )
+    node_budget: int = Field(default=20_000, ge=1, description="Nodes one GraphQL request may read.")
+    time_limit: float = Field(default=10, gt=0, description="Seconds one GraphQL request may take.")
+    page_size_max: int = Field(default=100, ge=1, le=1000, description="The largest `first` or `last`.")
+    max_depth: int = Field(default=20, ge=1, description="Levels a GraphQL query may nest.")
+    max_aliases: int = Field(default=50, ge=0, description="Aliases a GraphQL query may use.")
+    max_tokens: int = Field(default=2_000, ge=1, description="Tokens a GraphQL query may have.")
+    max_body_bytes: int = Field(
+        default=262_144, ge=1_024, description="Bytes the body of a request may have."
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="Origins whose pages may ask, such as `https://portal.example`; `*`: any."
+    )
+    token_file: Path | None = Field(
+        default=None, description="A file with the bearer token every request must bring."
+    )
+    hide: Annotated[frozenset[Hidden], NoDecode, BeforeValidator(_split)] = Field(
+        default=frozenset(), description="What to keep back: `config-env`, `labels`, `history`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _give_identity(cls, data: Any) -> Any:
+        """Hand the top-level identity to the one registry there is; with several it would go to the wrong one."""
+        identity = {
+            key: data[key] for key in ("username", "password", "password_file") if data.get(key) is not None
+        }
+        if not identity:
+            return data
+        registries = _split_registries(data.get("registries", ()))
+        if not isinstance(registries, list | tuple) or len(registries) != 1:
+            raise ValueError(
+                "username and password need exactly one registry; with several, give each its own"
+            )
+        own = registries[0] if isinstance(registries[0], Mapping) else registries[0].model_dump()
+        return {**data, "registries": [{**identity, **own}]}
+
+    @model_validator(mode="after")
+    def _tell_registries_apart(self) -> Self:
+        names = [registry.name for registry in self.registries]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"registries: {', '.join(twice)} is given more than once")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+    def read_token(self) -> str | None:
+        """The bearer token that requests must bring, or None when anyone may ask.
+
+        Raises SettingsError when the file cannot be read or holds nothing.
+        """
+        if self.token_file is None:
+            return None
+        try:
+            return _read_secret(self.token_file)
+        except (OSError, ValueError) as error:
+            raise SettingsError([f"token_file: {error}"]) from error
+
+
+def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+    """The settings from flags, else `OCIGRAPH_*` variables, else the TOML file, else the defaults.
+
+    `file` may also be named by `OCIGRAPH_SETTINGS`. A flag that is None was not given.
+    Raises SettingsError with every mistake in them.
+    """
+    if file is None and SETTINGS_VARIABLE in os.environ:
+        file = Path(os.environ[SETTINGS_VARIABLE])
+    in_file = {} if file is None else _read_toml(file)
+    given = {name: value for name, value in flags.items() if value is not None}
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(cls, settings_cls, init_settings, env_settings, *others):  # type: ignore[no-untyped-def]
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=in_file)
+
+    problems = _find_unknown_variables()
+    try:
+        settings = Loaded(**given)
+    except ValidationError as error:
+        problems += [_describe(problem) for problem in error.errors(include_url=False, include_input=False)]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"settings file {file}: {error}"]) from error
+
+
+def _find_unknown_variables() -> list[str]:
+    known = {SETTINGS_VARIABLE} | {VARIABLE_PREFIX + name.upper() for name in Settings.model_fields}
+    return [
+        f"{name}: no setting has this name"
+        for name in sorted(os.environ)
+        if name.startswith(VARIABLE_PREFIX) and name not in known
+    ]
+
+
+def _describe(problem: Any) -> str:
+    where = ".".join(str(part) for part in problem["loc"])
+    message = "no setting has this name" if problem["type"] == "extra_forbidden" else problem["msg"]
+    message = message.removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message

@@ -1,0 +1,137 @@
+"""Settings: three sources, every mistake at once, no secret in sight."""
+
+from pathlib import Path
+
+import pytest
+
+from graph.errors import SettingsError
+from graph.settings import Hidden, load_settings
+
+
+def problems_of(flags: dict[str, object], file: Path | None = None) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(flags, file)
+    return caught.value.problems
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_flags_before_variables_before_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag wins over a variable, a variable over the file, the file over the default."""
+    file = write(tmp_path / "s.toml", "port = 1\nmax_age = 2\ntime_limit = 3\n")
+    monkeypatch.setenv("OCIGRAPH_PORT", "10")
+    monkeypatch.setenv("OCIGRAPH_MAX_AGE", "20")
+
+    settings = load_settings({"port": 100, "host": None}, file)
+
+    assert (100, 20, 3, "127.0.0.1") == (settings.port, settings.max_age, settings.time_limit, settings.host)
+
+
+def test_file_named_by_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OCIGRAPH_SETTINGS names the file where no flag does."""
+    monkeypatch.setenv("OCIGRAPH_SETTINGS", str(write(tmp_path / "s.toml", 'hide = ["labels"]')))
+
+    assert frozenset({Hidden.LABELS}) == load_settings({}).hide
+
+
+def test_registry_is_named_after_its_host() -> None:
+    """A registry's name is its login server in lower case; https is meant where nothing is said."""
+    settings = load_settings({"registries": ["MyRegistry.azurecr.io", "http://localhost:5000"]})
+
+    assert [
+        ("https://myregistry.azurecr.io", "myregistry.azurecr.io"),
+        ("http://localhost:5000", "localhost:5000"),
+    ] == [(registry.url, registry.name) for registry in settings.registries]
+
+
+def test_registries_from_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable lists URLs between spaces or commas."""
+    monkeypatch.setenv("OCIGRAPH_REGISTRIES", "one.example, two.example")
+
+    assert ["one.example", "two.example"] == [registry.name for registry in load_settings({}).registries]
+
+
+def test_every_mistake_is_reported_with_its_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run tells all: a wrong type, a value out of range, names nobody knows, a bad registry."""
+    file = write(
+        tmp_path / "s.toml",
+        'port = "many"\nnode_budget = 0\nprot = 1\n[[registries]]\nurl = "https://a.example/v2/x"\n',
+    )
+    monkeypatch.setenv("OCIGRAPH_MAXAGE", "3")
+
+    problems = problems_of({}, file)
+
+    assert ["OCIGRAPH_MAXAGE", "node_budget", "port", "prot", "registries.0"] == sorted(
+        problem.split(":")[0] for problem in problems
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "part"),
+    [
+        ("https://user:secret@a.example", "user or password"),
+        ("ftp://a.example", "https://host"),
+        ("https://a.example/path", "registry only"),
+        ("https://a.example?x=1", "registry only"),
+        ("https://", "https://host"),
+    ],
+)
+def test_bad_url(url: str, part: str) -> None:
+    """A URL names a registry and nothing else, and the message does not repeat a secret in it."""
+    (problem,) = problems_of({"registries": [url]})
+
+    assert part in problem
+    assert "secret" not in problem.replace("username", "")
+
+
+def test_identity_goes_to_the_only_registry(tmp_path: Path) -> None:
+    """username and password_file beside a single URL are its identity."""
+    secret = write(tmp_path / "secret", "hunter2\n")
+
+    (registry,) = load_settings(
+        {"registries": ["a.example"], "username": "me", "password_file": str(secret)}
+    ).registries
+
+    assert registry.password is not None
+    assert ("me", "hunter2") == (registry.username, registry.password.get_secret_value())
+
+
+def test_identity_is_never_shared() -> None:
+    """With two registries a top-level password would reach the wrong one, so it is refused."""
+    problems = problems_of({"registries": ["a.example", "b.example"], "username": "u", "password": "p"})
+
+    assert ["username and password need exactly one registry; with several, give each its own"] == list(problems)
+
+
+def test_same_registry_twice() -> None:
+    """Two entries of one name would be one row of the store."""
+    assert "a.example is given more than once" in problems_of({"registries": ["a.example", "A.example"]})[0]
+
+
+def test_no_secret_in_repr(tmp_path: Path) -> None:
+    """Settings may be logged."""
+    settings = load_settings({"registries": ["a.example"], "username": "me", "password": "hunter2"})
+
+    assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+def test_unreadable_files_are_mistakes(tmp_path: Path) -> None:
+    """A missing settings file, a broken one and a missing secret each name the file."""
+    missing = tmp_path / "missing.toml"
+
+    assert "missing.toml" in problems_of({}, missing)[0]
+    assert "broken.toml" in problems_of({}, write(tmp_path / "broken.toml", "= 3"))[0]
+    assert "nothing-here" in problems_of(
+        {"registries": ["a.example"], "username": "u", "password_file": str(tmp_path / "nothing-here")}
+    )[0]
+
+
+def test_token_file(tmp_path: Path) -> None:
+    """The bearer token is the file's text without the line end; an empty file is a mistake, not an open door."""
+    assert load_settings({}).read_token() is None
+    assert "t0ken" == load_settings({"token_file": write(tmp_path / "t", "t0ken\n")}).read_token()
+    with pytest.raises(SettingsError):
+        load_settings({"token_file": write(tmp_path / "empty", "\n")}).read_token()
