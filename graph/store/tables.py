@@ -1,14 +1,16 @@
 """The tables of the store, and what each column means.
 
-Rules of this file: tables and column types only, no statements. *Content* tables (blob, manifest, manifest_layer,
-manifest_child, document) are `put` and never change once their bytes were verified, but for the counters beside
-them. *Observation* tables (registry, repository, tag, artifact, tag_move) are `set` and carry `observed_at`.
-*Derived* tables and columns (artifact_blob, repository_blob, referrer, namespace, every `*_count` and `*_bytes`)
-follow from the other two, are written in the same transaction and can be recounted (`recount.py`).
+Rules of this file: tables and column types only, no statements. *Content* tables (blob, manifest,
+manifest_layer, manifest_child, document) are `put` and never change once their bytes were verified, but for
+the counters beside them. *Observation* tables (registry, repository, tag, artifact, tag_move) are `set` and
+carry `observed_at`. *Derived* tables and columns (artifact_blob, repository_blob, referrer, namespace,
+every `*_count` and `*_bytes`) follow from the other two, are written in the same transaction and can be
+recounted (`recount.py`).
 
-A digest names one row of `blob` per registry: manifests, configs and layers are all blobs, and sharing is counted
-inside one registry (concept C2). Rows that only describe *present* things (artifact_blob, repository_blob) are
-deleted when what they describe becomes absent; an observation never is, it gets `absent_at`.
+A digest names one row of `blob` per registry: manifests, configs and layers are all blobs, and sharing is
+counted inside one registry (concept C2). Rows that only describe *present* things (artifact_blob,
+repository_blob) are deleted when what they describe becomes absent; an observation never is, it gets
+`absent_at`.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -260,7 +262,7 @@ artifact = Table(  # this repository + this digest (concept C6)
     Column("registry_id", Key, ForeignKey("registry.id"), nullable=False),
     Column("repository_id", Key, ForeignKey("repository.id"), nullable=False),
     Column("manifest_id", Key, ForeignKey("blob.id"), nullable=False, index=True),
-    Column("has_manifest", Boolean, nullable=False, server_default=false()),  # its bytes are verified and stored
+    _flag("has_manifest"),  # its bytes are verified and stored
     Column("error_code", Text),  # why has_manifest is false: REGISTRY_DENIED, CONTENT_TOO_LARGE, …
     Column("error_message", Text),
     Column("discovery", Text, nullable=False),  # TAG CHILD REFERRER SUBJECT LISTED: how we know of it
@@ -313,7 +315,14 @@ tag = Table(
 )
 _shown = text("absent_at IS NULL")
 Index("ix_tag_artifact", tag.c.artifact_id, tag.c.id, sqlite_where=_shown, postgresql_where=_shown)
-Index("ix_tag_version", tag.c.repository_id, tag.c.version_key, tag.c.id, sqlite_where=_shown, postgresql_where=_shown)
+Index(
+    "ix_tag_version",
+    tag.c.repository_id,
+    tag.c.version_key,
+    tag.c.id,
+    sqlite_where=_shown,
+    postgresql_where=_shown,
+)
 Index("ix_tag_name", tag.c.name)
 
 tag_move = Table(  # every move ever observed, the first sight (from null) and the end (to null) included
@@ -326,7 +335,7 @@ tag_move = Table(  # every move ever observed, the first sight (from null) and t
     Column("observed_at", Instant, nullable=False),
 )
 
-artifact_blob = Table(  # derived: content(a) of each present artifact: its manifest, config and layers, each once
+artifact_blob = Table(  # derived: content(a) of each present artifact, each digest once
     "artifact_blob",
     metadata,
     Column("artifact_id", Key, ForeignKey("artifact.id"), primary_key=True),

@@ -1,0 +1,314 @@
+"""Open the store and run functions on it: one writer, many readers, each in a worker thread.
+
+Rules of this file: it decides in which thread and which transaction a function of the store runs, and for
+how long; it knows no table. What is peculiar to an engine is in `sqlite.py`. A connection is used by one
+thread at a time and goes back only when no thread uses it, whatever is cancelled: a cancelled read is
+interrupted, its connection returns when its thread has let go.
+"""
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from graph.errors import StoreError, TimeLimitError
+from graph.store import sqlite
+from graph.store.migrations import migrate
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Snapshots that may hold a transaction at once; more wait. Each may keep 2 MiB of pages
+# (sqlite.READER_CACHE).
+MAX_SNAPSHOTS = 16
+
+# Threads that read. SQLite lets go of the interpreter while it works, rows are built holding it: more
+# threads than this only take turns.
+READ_THREADS = 4
+
+
+def open_store(url: str, *, monotonic: Callable[[], float] = time.monotonic) -> "Store":
+    """Open the store, create it where there is none, and bring its tables up to date.
+
+    `url` is a path, `sqlite:///path`, or `:memory:` for one that is gone when it is closed. Deadlines are
+    compared with `monotonic`, in seconds.
+
+    Raises StoreOutdatedError if a newer version of this program wrote it.
+    """
+    directory = None
+    path = _path_of(url)
+    if path is None:
+        # A file, not SQLite's own in-memory kind: that one has no write-ahead log, so readers and the
+        # writer would behave otherwise than they do for real.
+        directory = tempfile.TemporaryDirectory(prefix="ocigraph-")
+        path = Path(directory.name) / "store.sqlite3"
+    elif not path.parent.is_dir():
+        raise StoreError(f"cannot open the store {path}: there is no directory {path.parent}")
+    store = Store(
+        sqlite.create_writer(path, is_private=directory is not None),
+        sqlite.create_readers(path, MAX_SNAPSHOTS),
+        monotonic,
+        directory,
+    )
+    try:
+        with store.transaction() as db:
+            migrate(db)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _path_of(url: str) -> Path | None:
+    if url == ":memory:":
+        return None
+    if "://" not in url:
+        return Path(url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError("the address of the store is neither a path nor a URL") from error
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreError(f"a store cannot be kept in {parsed.get_backend_name()}; sqlite is supported")
+    return None if parsed.database in (None, "", ":memory:") else Path(parsed.database or "")
+
+
+class Store:
+    """What is known. Made by `open_store`; closed by its owner, once nothing uses it any more."""
+
+    def __init__(
+        self,
+        writer: Engine,
+        readers: Engine,
+        monotonic: Callable[[], float],
+        directory: "tempfile.TemporaryDirectory[str] | None",
+    ) -> None:
+        self._writer = writer
+        self._readers = readers
+        self._monotonic = monotonic
+        self._directory = directory
+        self._write_thread = ThreadPoolExecutor(1, "ocigraph-write")
+        self._read_threads = ThreadPoolExecutor(READ_THREADS, "ocigraph-read")
+        self._seats = asyncio.Semaphore(MAX_SNAPSHOTS)
+        event.listen(readers, "before_cursor_execute", _record_statement)
+
+    def close(self) -> None:
+        """Wait for the functions that run, then close every connection; what was not begun is dropped."""
+        self._write_thread.shutdown(cancel_futures=True)
+        self._read_threads.shutdown(cancel_futures=True)
+        self._readers.dispose()
+        self._writer.dispose()
+        if self._directory is not None:
+            self._directory.cleanup()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Hold the one write transaction in the calling thread, for programs that have no event loop."""
+        with _translated(), self._writer.begin() as db:
+            yield db
+
+    async def write(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run the function in the one write transaction, in the writer's thread; return what it returns.
+
+        Writes run in the order they were asked for. When the caller is cancelled, a write that has begun
+        still commits: it is an observation made, and nobody waits for it.
+
+        Raises StoreBusyError if another process holds the store for too long.
+        """
+
+        def run() -> T:
+            with self.transaction() as db:
+                return function(db, *args, **kwargs)
+
+        return await _finished(_submit(self._write_thread, run))
+
+    @asynccontextmanager
+    async def snapshot(self, *, deadline: float | None = None) -> "AsyncIterator[Snapshot]":
+        """Give a view of the store that does not change while it is read.
+
+        `deadline` is on the clock the store was opened with; reads raise TimeLimitError from then on.
+        """
+        snapshot = Snapshot(self._readers, self._read_threads, self._seats, self._monotonic, deadline)
+        try:
+            yield snapshot
+        finally:
+            snapshot._close()
+
+
+class Snapshot:
+    """One read transaction, begun by the first read. Made by `Store.snapshot`."""
+
+    def __init__(
+        self,
+        readers: Engine,
+        threads: ThreadPoolExecutor,
+        seats: asyncio.Semaphore,
+        monotonic: Callable[[], float],
+        deadline: float | None,
+    ) -> None:
+        self.statements: list[str] = []  # every SQL statement sent, in order
+        self._readers = readers
+        self._threads = threads
+        self._seats = seats
+        self._monotonic = monotonic
+        self._deadline = deadline
+        self._turn = asyncio.Lock()
+        self._job: Future[Any] | None = None
+        self._db: Connection | None = None
+        self._has_seat = False
+        self._is_given_up = False  # nobody waits for the job that runs
+        self._is_closed = False
+
+    async def read(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run the function on the snapshot's connection in a reader's thread; return what it returns.
+
+        Calls run one after the other. Raises TimeLimitError at the deadline, in the middle of a statement
+        too.
+        """
+
+        def run() -> T:
+            with _translated():
+                self._check_deadline()
+                return function(self._begin(), *args, **kwargs)
+
+        async with self._turn:
+            await self._settle()
+            await self._take_seat()
+            self._job = _submit(self._threads, run)
+            try:
+                return await _finished(self._job)
+            except asyncio.CancelledError:
+                self._is_given_up = True
+                raise
+
+    async def renew(self) -> None:
+        """End the read transaction: the next read sees what has been written since."""
+        async with self._turn:
+            await self._settle()
+            self._release()
+
+    def _begin(self) -> Connection:
+        if self._db is None:
+            self._db = self._readers.connect()
+            self._db.info["statements"] = self.statements
+            sqlite.set_interrupt(self._db, self._is_over)
+        return self._db
+
+    def _is_over(self) -> bool:
+        return self._is_given_up or (self._deadline is not None and self._monotonic() >= self._deadline)
+
+    def _check_deadline(self) -> None:
+        if self._is_over():
+            raise TimeLimitError("the request took longer than allowed and was stopped")
+
+    async def _settle(self) -> None:
+        """Wait for a job whose caller was cancelled."""
+        if self._is_closed:
+            raise StoreError("the snapshot is closed")
+        if self._job is not None and not self._job.done():
+            await _done(self._job)
+        self._job = None
+        self._is_given_up = False
+
+    async def _take_seat(self) -> None:
+        if self._has_seat:
+            return
+        self._check_deadline()
+        remaining = None if self._deadline is None else self._deadline - self._monotonic()
+        try:
+            async with asyncio.timeout(remaining):
+                await self._seats.acquire()
+        except TimeoutError as error:
+            raise TimeLimitError("the request waited for the store longer than allowed") from error
+        if self._is_closed:  # while we waited
+            self._seats.release()
+            raise StoreError("the snapshot is closed")
+        self._has_seat = True
+
+    def _release(self) -> None:
+        try:
+            self._return_connection()
+        finally:
+            self._return_seat()
+
+    def _return_connection(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            del db.info["statements"]
+            sqlite.set_interrupt(db, None)
+            db.close()
+
+    def _return_seat(self) -> None:
+        if self._has_seat:
+            self._has_seat = False
+            self._seats.release()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        if self._job is None or self._job.done() or self._job.cancel():
+            self._release()
+            return
+        self._is_given_up = True
+        loop = asyncio.get_running_loop()
+        # The thread gives its connection back as soon as it lets go, even if the loop has ended by then.
+        self._job.add_done_callback(lambda _: self._return_connection())
+        self._job.add_done_callback(lambda _: _tell(loop, self._return_seat))
+
+
+def _submit(threads: ThreadPoolExecutor, function: Callable[[], T]) -> "Future[T]":
+    try:
+        return threads.submit(function)
+    except RuntimeError as error:  # what an executor that was shut down raises
+        raise StoreError("the store is closed") from error
+
+
+async def _finished(job: "Future[T]") -> T:
+    """Wait for a job of a thread; when cancelled, take it back if it has not begun, else let it end."""
+    try:
+        await _done(job)
+    except asyncio.CancelledError:
+        job.cancel()
+        raise
+    if job.cancelled():
+        raise StoreError("the store was closed")
+    return job.result()
+
+
+async def _done(job: "Future[Any]") -> None:
+    # Not asyncio.wrap_future: cancelling that marks the job done while its thread still runs.
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    job.add_done_callback(lambda _: _tell(loop, ended.set))
+    await ended.wait()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended: nobody is left to be told
+        loop.call_soon_threadsafe(function)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The one seam where the driver's exceptions become ours."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        raise sqlite.translate_error(error) from error
+
+
+def _record_statement(db: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+    statements = db.info.get("statements")
+    if statements is not None:
+        statements.append(statement)
