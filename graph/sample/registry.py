@@ -36,7 +36,7 @@ from graph.sample.answers import (
     json_answer,
     link_headers,
 )
-from graph.sample.contents import (
+from graph.sample.holdings import (
     Blob,
     StoredRepository,
     read_manifest,
