@@ -2,8 +2,8 @@
 
 `acr-helloworld`, the marketing and product-returns namespaces and `samples/myimage` are the names that Azure
 Container Registry's article on registries, repositories and artifacts uses. Their images stand on three
-generations of .NET, each a chain debian → runtime-deps → runtime → aspnet → application, with sizes like those
-of the real ones, so that most of what a repository holds is also held by others. It is the same bytes on every
+generations of .NET, each a chain debian → runtime-deps → runtime → aspnet → application, with sizes like the
+real ones, so that most of what a repository holds is also held by others. The bytes are the same on every
 machine.
 """
 
@@ -30,19 +30,14 @@ SAMPLE_REGISTRY_NAME = "myregistry.azurecr.io"
 
 
 def fill_sample(registry: SampleRegistry) -> None:
-    """Put every sample repository into the registry."""
+    """Put every sample repository into the registry; `rebuild_v2` then moves a tag of one of them."""
     dotnet_2_1 = dotnet_bases(
         Step("ADD rootfs-stretch-slim.tar.xz /", "2018-04-28T00:21:04Z", 22_496_048),
         version="2.1.0",
         at="2018-05-30T17:04:33Z",
         sizes=(17_695_013, 26_893_120, 35_113_574),
     )
-    dotnet_6 = dotnet_bases(
-        Step("ADD rootfs-bullseye-slim.tar.xz /", "2022-04-20T04:43:43Z", 31_378_747),
-        version="6.0.4",
-        at="2022-04-20T13:29:20Z",
-        sizes=(15_170_203, 31_640_870, 9_463_221),
-    )
+    dotnet_6 = dotnet_6_bases()
     dotnet_8 = dotnet_bases(
         Step("ADD rootfs-bookworm-slim.tar.xz /", "2024-10-14T00:00:00Z", 28_230_436),
         version="8.0.10",
@@ -55,6 +50,16 @@ def fill_sample(registry: SampleRegistry) -> None:
     put_product_returns(registry, dotnet_2_1, dotnet_6)
     put_myimage(registry, dotnet_8)
     put_chart(registry)
+
+
+def rebuild_v2(registry: SampleRegistry) -> None:
+    """Push another build under `acr-helloworld:v2`; the one that held the tag stays behind without (C8).
+
+    Apart from `fill_sample`, because plain OCI lists no untagged manifests: of what lost its tag before anyone
+    looked, nothing is ever seen. So look between the two.
+    """
+    v2 = application(dotnet_6_bases().aspnet, "HelloWorld", "2.0.0", "2022-05-17T16:41:55Z", 1_391_874)
+    put_image(registry, "acr-helloworld", v2, "v2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,16 @@ def dotnet_bases(debian: Step, version: str, at: str, sizes: tuple[int, int, int
     return Bases(runtime_deps, with_runtime, with_aspnet)
 
 
+def dotnet_6_bases() -> Bases:
+    """The middle generation, on which `rebuild_v2` builds once more."""
+    return dotnet_bases(
+        Step("ADD rootfs-bullseye-slim.tar.xz /", "2022-04-20T04:43:43Z", 31_378_747),
+        version="6.0.4",
+        at="2022-04-20T13:29:20Z",
+        sizes=(15_170_203, 31_640_870, 9_463_221),
+    )
+
+
 def application(base: Recipe, program: str, version: str, at: str, size: int) -> Recipe:
     """A program on its base, as a multi-stage Dockerfile of .NET ends."""
     build = f"{program} {version} {at}"
@@ -130,14 +145,11 @@ def put_bases(registry: SampleRegistry, dotnet_2_1: Bases, dotnet_6: Bases, dotn
 
 
 def put_helloworld(registry: SampleRegistry, dotnet_2_1: Bases, dotnet_6: Bases, dotnet_8: Bases) -> None:
-    """Three versions, one of them pushed twice, and what is known of the last: a signature and its parts."""
+    """Three versions, and what is known of the last: a signature and its parts."""
     name = "acr-helloworld"
     v1 = application(dotnet_2_1.aspnet, "HelloWorld", "1.0.0", "2018-07-10T15:12:44Z", 1_206_336)
     put_image(registry, name, v1, "v1", is_docker=True)
-    first_v2 = application(dotnet_6.aspnet, "HelloWorld", "2.0.0", "2022-05-03T09:30:11Z", 1_391_221)
-    put_image(registry, name, first_v2, "v2")
-    # The tag moves to the second build, and the first stays behind without one: C8.
-    v2 = application(dotnet_6.aspnet, "HelloWorld", "2.0.0", "2022-05-17T16:41:55Z", 1_391_874)
+    v2 = application(dotnet_6.aspnet, "HelloWorld", "2.0.0", "2022-05-03T09:30:11Z", 1_391_221)
     put_image(registry, name, v2, "v2")
     v3 = application(dotnet_8.aspnet, "HelloWorld", "3.0.0", "2024-10-21T08:05:27Z", 1_448_930)
     image = put_image(registry, name, v3, "v3", "latest")
