@@ -126,13 +126,22 @@ repository = Table(
     *_totals(),
     UniqueConstraint("registry_id", "name"),
 )
+_present = text("absent_at IS NULL")
+for _name, _columns in {
+    "ix_repository_present_name": (repository.c.registry_id, repository.c.name),
+    "ix_repository_present_changed": (repository.c.registry_id, repository.c.changed_at, repository.c.id),
+    # The two that say how well a registry is known, without reading all of its repositories.
+    "ix_repository_present_observed": (repository.c.registry_id, repository.c.observed_at),
+    "ix_repository_present_completeness": (repository.c.registry_id, repository.c.completeness),
+}.items():
+    Index(_name, *_columns, sqlite_where=_present, postgresql_where=_present)
+_pending = text("absent_at IS NULL AND crawled_at IS NULL")
 Index(
-    "ix_repository_present_changed",
+    "ix_repository_pending",
     repository.c.registry_id,
-    repository.c.changed_at,
     repository.c.id,
-    sqlite_where=repository.c.absent_at.is_(None),
-    postgresql_where=repository.c.absent_at.is_(None),
+    sqlite_where=_pending,
+    postgresql_where=_pending,
 )
 Index("ix_repository_namespace", repository.c.registry_id, repository.c.namespace)
 
@@ -165,29 +174,22 @@ blob = Table(
     _count("saved_bytes"),  # of a layer: size × (artifact_count − 1); 0 when empty or foreign
     UniqueConstraint("registry_id", "digest"),
 )
-Index(
-    "ix_blob_saved",
-    blob.c.registry_id,
-    blob.c.saved_bytes,
-    blob.c.id,
-    sqlite_where=text("saved_bytes > 0"),
-    postgresql_where=text("saved_bytes > 0"),
-)
+# What each list of layers walks. A query uses one only if it spells the same conditions (`layers.py`).
+_layer = text("is_layer AND artifact_count > 0")
+for _name, _columns in {
+    "ix_blob_layer": (blob.c.registry_id, blob.c.id),
+    "ix_blob_layer_size": (blob.c.registry_id, blob.c.size, blob.c.id),
+    "ix_blob_saved": (blob.c.registry_id, blob.c.saved_bytes, blob.c.id),
+}.items():
+    Index(_name, *_columns, sqlite_where=_layer, postgresql_where=_layer)
+_shared = text("is_layer AND repository_count > 1")  # few: most layers are used once
 Index(
     "ix_blob_shared",
     blob.c.registry_id,
     blob.c.repository_count,
     blob.c.id,
-    sqlite_where=text("is_layer AND repository_count > 1"),
-    postgresql_where=text("is_layer AND repository_count > 1"),
-)
-Index(
-    "ix_blob_layer_size",
-    blob.c.registry_id,
-    blob.c.size,
-    blob.c.id,
-    sqlite_where=text("is_layer AND artifact_count > 0"),
-    postgresql_where=text("is_layer AND artifact_count > 0"),
+    sqlite_where=_shared,
+    postgresql_where=_shared,
 )
 
 document = Table(  # the exact bytes of manifests and configs, apart so that the others stay small
@@ -283,7 +285,6 @@ artifact = Table(  # this repository + this digest (concept C6)
     _count("tag_count"),  # ordinary tags
     UniqueConstraint("repository_id", "manifest_id"),
 )
-_present = artifact.c.absent_at.is_(None)
 for _name, _columns in {
     "ix_artifact_registry": (artifact.c.registry_id, artifact.c.id),
     "ix_artifact_registry_created": (artifact.c.registry_id, artifact.c.created_at, artifact.c.id),
@@ -313,16 +314,12 @@ tag = Table(
     Column("absent_at", Instant),
     UniqueConstraint("repository_id", "name"),
 )
-_shown = text("absent_at IS NULL")
-Index("ix_tag_artifact", tag.c.artifact_id, tag.c.id, sqlite_where=_shown, postgresql_where=_shown)
-Index(
-    "ix_tag_version",
-    tag.c.repository_id,
-    tag.c.version_key,
-    tag.c.id,
-    sqlite_where=_shown,
-    postgresql_where=_shown,
-)
+for _name, _columns in {
+    "ix_tag_artifact": (tag.c.artifact_id, tag.c.is_referrer_tag, tag.c.name),
+    "ix_tag_present": (tag.c.repository_id, tag.c.is_referrer_tag, tag.c.name),
+    "ix_tag_version": (tag.c.repository_id, tag.c.is_referrer_tag, tag.c.version_key),
+}.items():
+    Index(_name, *_columns, sqlite_where=_present, postgresql_where=_present)
 Index("ix_tag_name", tag.c.name)
 
 tag_move = Table(  # every move ever observed, the first sight (from null) and the end (to null) included

@@ -114,15 +114,10 @@ def _create_blob() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_blob")),
         sa.UniqueConstraint("registry_id", "digest", name=op.f("uq_blob_registry_id_digest")),
     )
-    op.create_index(
-        "ix_blob_layer_size",
-        "blob",
-        ["registry_id", "size", "id"],
-        **_where("is_layer AND artifact_count > 0"),
-    )
-    op.create_index(
-        "ix_blob_saved", "blob", ["registry_id", "saved_bytes", "id"], **_where("saved_bytes > 0")
-    )
+    layer = _where("is_layer AND artifact_count > 0")
+    op.create_index("ix_blob_layer", "blob", ["registry_id", "id"], **layer)
+    op.create_index("ix_blob_layer_size", "blob", ["registry_id", "size", "id"], **layer)
+    op.create_index("ix_blob_saved", "blob", ["registry_id", "saved_bytes", "id"], **layer)
     op.create_index(
         "ix_blob_shared",
         "blob",
@@ -167,11 +162,18 @@ def _create_repository() -> None:
         sa.UniqueConstraint("registry_id", "name", name=op.f("uq_repository_registry_id_name")),
     )
     op.create_index("ix_repository_namespace", "repository", ["registry_id", "namespace"])
+    for name, columns in {
+        "ix_repository_present_name": ["registry_id", "name"],
+        "ix_repository_present_changed": ["registry_id", "changed_at", "id"],
+        "ix_repository_present_observed": ["registry_id", "observed_at"],
+        "ix_repository_present_completeness": ["registry_id", "completeness"],
+    }.items():
+        op.create_index(name, "repository", columns, **_where("absent_at IS NULL"))
     op.create_index(
-        "ix_repository_present_changed",
+        "ix_repository_pending",
         "repository",
-        ["registry_id", "changed_at", "id"],
-        **_where("absent_at IS NULL"),
+        ["registry_id", "id"],
+        **_where("absent_at IS NULL AND crawled_at IS NULL"),
     )
 
 
@@ -378,11 +380,13 @@ def _create_tag() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tag")),
         sa.UniqueConstraint("repository_id", "name", name=op.f("uq_tag_repository_id_name")),
     )
-    op.create_index("ix_tag_artifact", "tag", ["artifact_id", "id"], **_where("absent_at IS NULL"))
+    for name, columns in {
+        "ix_tag_artifact": ["artifact_id", "is_referrer_tag", "name"],
+        "ix_tag_present": ["repository_id", "is_referrer_tag", "name"],
+        "ix_tag_version": ["repository_id", "is_referrer_tag", "version_key"],
+    }.items():
+        op.create_index(name, "tag", columns, **_where("absent_at IS NULL"))
     op.create_index("ix_tag_name", "tag", ["name"])
-    op.create_index(
-        "ix_tag_version", "tag", ["repository_id", "version_key", "id"], **_where("absent_at IS NULL")
-    )
 
 
 def _create_tag_move() -> None:
