@@ -55,8 +55,8 @@ def fill_sample(registry: SampleRegistry) -> None:
 def rebuild_v2(registry: SampleRegistry) -> None:
     """Push another build under `acr-helloworld:v2`; the one that held the tag stays behind without (C8).
 
-    Apart from `fill_sample`, because plain OCI lists no untagged manifests: of what lost its tag before anyone
-    looked, nothing is ever seen. So look between the two.
+    Apart from `fill_sample`, because plain OCI lists no untagged manifests: what lost its tag before anyone
+    looked is never seen. So look between the two.
     """
     v2 = application(dotnet_6_bases().aspnet, "HelloWorld", "2.0.0", "2022-05-17T16:41:55Z", 1_391_874)
     put_image(registry, "acr-helloworld", v2, "v2")
