@@ -1,8 +1,9 @@
-"""What the operator chose: one object, read once from flags, `OCIGRAPH_*` variables and a TOML file, in that order.
+"""What the operator chose: one object, read once.
 
-Rules of this file: nothing is opened here but the settings file and the files of secrets it names. Every mistake is
-found before any is reported, each with the name of its setting. A name that no setting has is a mistake too, since a
-misspelt limit that is silently ignored is worse than none.
+It comes from flags, `OCIGRAPH_*` variables and a TOML file, in that order. Rules of this file: nothing is
+opened here but the settings file and the files of secrets it names. Every mistake is found before any is
+reported, each with the name of its setting. A name that no setting has is a mistake too, since a misspelt
+limit that is silently ignored is worse than none.
 """
 
 import os
@@ -196,7 +197,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _give_identity(cls, data: Any) -> Any:
-        """Hand the top-level identity to the one registry there is; with several it would go to the wrong one."""
+        """Hand the top-level identity to the only registry; with several it would reach a wrong one."""
         identity = {
             key: data[key] for key in ("username", "password", "password_file") if data.get(key) is not None
         }
@@ -217,17 +218,6 @@ class Settings(BaseSettings):
         if twice:
             raise ValueError(f"registries: {', '.join(twice)} is given more than once")
         return self
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings
 
     def read_token(self) -> str | None:
         """The bearer token that requests must bring, or None when anyone may ask.
@@ -255,7 +245,13 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
 
     class Loaded(Settings):
         @classmethod
-        def settings_customise_sources(cls, settings_cls, init_settings, env_settings, *others):  # type: ignore[no-untyped-def]
+        def settings_customise_sources(  # type: ignore[override]  # sources come by name; two are wanted
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            **others: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
             return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=in_file)
 
     problems = _find_unknown_variables()
