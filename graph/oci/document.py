@@ -1,0 +1,165 @@
+"""Read JSON that a stranger wrote: the one home of it.
+
+Rules of this file: one parse, so that no two parsers can disagree; what two readers could take for two
+different things is refused, not repaired. Python's decoder goes first because it can be told of duplicate
+names, which msgspec cannot (it takes the last of them, silently); msgspec then checks the types of the
+decoded value. Everything is bounded: bytes, depth, digits. Messages name a position, never the content.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from graph.errors import ContentTooLargeError, MalformedManifestError
+
+T = TypeVar("T")
+
+# Bytes. The distribution-spec asks registries for 4 MiB at least; distribution stops there, regclient reads
+# 8.
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+# Levels of objects and lists. The deepest document the specifications know has 6.
+MAX_DEPTH = 64
+# Characters of an integer: 64 bits and a sign. Python refuses 4,300 digits by itself, but not 4,000.
+MAX_INTEGER_LENGTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLimits:
+    """How much of a document is read: `max_bytes` of it, `max_depth` levels deep."""
+
+    max_bytes: int = MAX_DOCUMENT_BYTES
+    max_depth: int = MAX_DEPTH
+
+
+DEFAULT_LIMITS = JsonLimits()
+
+
+def decode_json(data: bytes, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
+    """The value that the bytes are, in UTF-8 without a byte order mark (RFC 8259).
+
+    Raises ContentTooLargeError over the byte limit, else MalformedManifestError: not JSON, a name twice in
+    one object, NaN or an infinity, an integer of more than 64 bits, half a surrogate pair, or too many
+    levels.
+    """
+    if len(data) > limits.max_bytes:
+        raise ContentTooLargeError("the document", limits.max_bytes)
+    try:
+        value = _DECODER.decode(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise MalformedManifestError(f"not UTF-8: byte {error.start}") from None
+    except RecursionError:
+        raise MalformedManifestError(f"more than {limits.max_depth} levels deep") from None
+    except ValueError as error:
+        raise MalformedManifestError(f"not valid JSON: {error}") from None
+    # Brackets inside strings make the count too high, never too low: a document that passes needs no walk.
+    if data.count(b"{") + data.count(b"[") > limits.max_depth:
+        _check_depth(value, limits.max_depth)
+    if _SURROGATE.search(data):
+        _check_surrogates(value)
+    return value
+
+
+def decode(data: bytes, type: type[T], *, limits: JsonLimits = DEFAULT_LIMITS) -> T:
+    """The document as a value of the type; names that the type lacks are ignored.
+
+    Raises as `decode_json` does, and MalformedManifestError where a value has not the type or bound declared.
+    """
+    return convert(decode_json(data, limits=limits), type)
+
+
+def convert(value: Any, type: type[T]) -> T:
+    """A decoded value as a value of the type; MalformedManifestError, with the place, if it is none."""
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise MalformedManifestError(str(error)) from None
+
+
+def check_names(document: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Refuse a name that differs from one of `names` (folded → exact) in nothing but case.
+
+    Go's decoder, and so most clients, would read `Layers` as `layers`; we and others would not. Such a
+    document means two things, which is what CVE-2021-41190 was about.
+    """
+    for name in document:
+        exact = names.get(name.casefold())
+        if exact is not None and exact != name:
+            raise MalformedManifestError(f"the name {exact} is written in another case")
+
+
+def parse_time(value: Any) -> datetime | None:
+    """The moment that an RFC 3339 text names, in UTC; None if it is none, has no offset, or is in year 1.
+
+    Year 1 is Go's zero time, which many builders write for "not known". Fractions finer than a microsecond
+    are rounded.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = msgspec.convert(value, datetime)
+        if moment.tzinfo is None:
+            return None
+        moment = moment.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError, ValueError):
+        return None
+    return None if moment.year == 1 else moment
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return document
+
+
+def _integer(text: str) -> int:
+    if len(text) > MAX_INTEGER_LENGTH:
+        raise ValueError("an integer of more than 64 bits")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number out of range")
+    return number
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _check_depth(value: Any, max_depth: int) -> None:
+    level = [value]
+    for _ in range(max_depth + 1):
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+        if not below:
+            return
+        level = below
+    if any(isinstance(item, dict | list) for item in level):
+        raise MalformedManifestError(f"more than {max_depth} levels deep")
+
+
+def _check_surrogates(value: Any) -> None:
+    # Whole pairs were joined by the decoder; half of one survives in a str but cannot be encoded again.
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise MalformedManifestError("half a surrogate pair") from None
