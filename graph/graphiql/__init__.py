@@ -8,10 +8,8 @@ builds that others published (their licences are in LICENSES.txt) and only scrip
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 STATIC = Path(__file__).parent / "static"
 
@@ -24,26 +22,11 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A query that the page opens with, in a tab named after its operation."""
+def render_page(examples: Sequence[str]) -> str:
+    """The page, with a tab for each example query that a first visit opens; later visits find their own tabs.
 
-    query: str
-    variables: Mapping[str, Any] = field(default_factory=dict)
-
-
-def render_page(examples: Sequence[Example]) -> str:
-    """The page, with a tab for each example that a first visit opens; later visits find their own tabs again.
-
-    With no example, GraphiQL greets with its own explanation.
+    A tab is named after its operation. With no example, GraphiQL greets with its own explanation.
     """
-    tabs = [
-        {
-            "query": example.query,
-            "variables": json.dumps(example.variables, indent=2) if example.variables else None,
-        }
-        for example in examples
-    ]
     # In a script element only `</script` and `<!--` mean anything, and JSON may write `<` as an escape.
-    embedded = json.dumps(tabs).replace("<", "\\u003c")
-    return (Path(__file__).parent / "index.html").read_text(encoding="utf-8").replace("{examples}", embedded)
+    tabs = json.dumps([{"query": query} for query in examples]).replace("<", "\\u003c")
+    return (Path(__file__).parent / "index.html").read_text(encoding="utf-8").replace("{examples}", tabs)
