@@ -8,8 +8,13 @@
     │   ├── InvalidCursorError
     │   ├── InvalidPageError
     │   ├── InvalidFilterError
+    │   ├── InvalidIdError
     │   ├── UnknownRegistryError
-    │   └── QueryTooCostlyError
+    │   ├── InvalidQueryError
+    │   ├── QueryTooCostlyError
+    │   ├── QueryTooDeepError
+    │   ├── TooManyAliasesError
+    │   └── TooManyTokensError
     ├── SettingsError              the operator must change something
     ├── RegistryError              the registry's doing
     │   ├── RegistryUnreachableError
@@ -26,6 +31,7 @@
     ├── NotKnownError              nobody's fault: the answer is not known yet
     │   ├── NotObservedError
     │   └── NotStoredError
+    ├── HiddenError                the operator keeps it back
     ├── TimeLimitError             the request used up its time
     └── StoreError
         ├── StoreBusyError
@@ -91,10 +97,22 @@ class InvalidFilterError(InputError):
     code = "INVALID_FILTER"
 
 
+class InvalidIdError(InputError):
+    """The text is not an id that this API gave out."""
+
+    code = "INVALID_ID"
+
+
 class UnknownRegistryError(InputError):
     """The address names a registry that is not configured here."""
 
     code = "UNKNOWN_REGISTRY"
+
+
+class InvalidQueryError(InputError):
+    """The query is not GraphQL, or not one that the schema can answer."""
+
+    code = "INVALID_QUERY"
 
 
 class QueryTooCostlyError(InputError):
@@ -108,6 +126,24 @@ class QueryTooCostlyError(InputError):
         )
         self.cost = cost
         self.limit = limit
+
+
+class QueryTooDeepError(InputError):
+    """The query nests more levels than one request may."""
+
+    code = "QUERY_TOO_DEEP"
+
+
+class TooManyAliasesError(InputError):
+    """The query uses more aliases than one request may."""
+
+    code = "TOO_MANY_ALIASES"
+
+
+class TooManyTokensError(InputError):
+    """The query has more tokens than one request may."""
+
+    code = "TOO_MANY_TOKENS"
 
 
 class SettingsError(GraphError):
@@ -241,6 +277,12 @@ class NotStoredError(NotKnownError):
     """Nothing is stored about this and the request said `only-if-cached`."""
 
     code = "NOT_STORED"
+
+
+class HiddenError(GraphError):
+    """The operator keeps this back, because it often holds secrets."""
+
+    code = "HIDDEN"
 
 
 class TimeLimitError(GraphError):

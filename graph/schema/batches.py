@@ -1,0 +1,242 @@
+"""Answer a field of a query once for all of its parents, level by level.
+
+A field that needs the store is a *level function*: it takes the keys of all parents and returns their answers, in
+the same order. The dispatcher of a request collects what the executor asks for and calls each level function once
+for a whole level. Rules of this file:
+
+1. A level is dispatched when nobody asks for more: not one new key in QUIET_TICKS turns of the event loop. The
+   executor awaits a list of one directly and gathers a list of ten, a turn later for each nesting; so the fields of
+   one level are asked for in different turns, whatever the shape of the data.
+2. *All* fields of a level go together, and nothing is dispatched while answers are handed out. So a selection is
+   answered by one call, and a query costs at most one call for each of its selections.
+3. An answer known from an earlier level is handed out with the next one, not at once: what depends on it would run
+   ahead of its level, and split the one below.
+4. Answers are handed out in slices, as the executor needs about 3 µs for each field of each object and does not let
+   go of the event loop while it works.
+
+Nothing here knows Strawberry, a type of the schema, or the store.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from graph.errors import TimeLimitError
+
+# Turns of the event loop without a new key after which a level is taken to be complete. Between two batched fields the
+# executor needs one turn for each list or object it gathers; the longest such way in the schema is four
+# (connection, edges, node, field), which a test checks. A turn costs some microseconds.
+QUIET_TICKS = 8
+
+# Seconds the executor may work on what one slice woke. `/healthz` has to answer within 0.25 s of work of others.
+SLICE_SECONDS = 0.008
+# Answers in the first slice of a request, before anything was measured, and in the largest one.
+FIRST_SLICE = 32
+LARGEST_SLICE = 1024
+
+Key: TypeAlias = Hashable
+# A value, None, or an exception that says why there is none.
+Answer: TypeAlias = Any
+# Where in the result the answer goes: graphql-core's linked list, its newest element first.
+Location: TypeAlias = Any
+
+
+class LevelFunction(Protocol):
+    """Answers one field for all parents: as many answers as keys, in their order.
+
+    An answer that is an exception fails the field of that parent only; one that is raised fails all.
+    """
+
+    def __call__(
+        self, context: Any, keys: Sequence[Any], /, **arguments: Any
+    ) -> Awaitable[Sequence[Answer]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """An answer with a remark about its age: `note` is called with each place in the result it goes to."""
+
+    answer: Answer
+    note: Callable[[Location], None]
+
+
+@dataclass(slots=True)
+class Batch:
+    """One batched field with one set of arguments, and the parents that wait for it."""
+
+    name: str
+    function: LevelFunction
+    arguments: Mapping[str, Any]
+    nodes: int  # that one answer may bring; an answer that is a list is counted again, by its length
+    answers: dict[Key, Answer] = field(default_factory=dict)
+    waiting: "dict[Key, list[_Waiter]]" = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Waiter:
+    future: "asyncio.Future[Answer]"
+    location: Location
+    pick: Callable[[Answer], Answer] | None
+
+
+class Request(Protocol):
+    """What a dispatcher needs of the request it works for."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When the time of the request is over, on the clock of the event loop."""
+
+    def charge(self, nodes: int) -> None:
+        """Count nodes that are about to be read; raise QueryTooCostlyError where there are too many."""
+
+
+class Dispatcher:
+    """The batches of one request. `ask` for an answer; `close` when the request is over."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._batches: dict[tuple[LevelFunction, tuple[tuple[str, Hashable], ...]], Batch] = {}
+        self._pending: dict[int, Batch] = {}
+        self._level: list[tuple[Batch, dict[Key, list[_Waiter]]]] = []
+        self._asked = 0
+        self._slice = float(FIRST_SLICE)
+        self._failure: Exception | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def batch_of(
+        self, name: str, function: LevelFunction, arguments: Mapping[str, Hashable], nodes: int
+    ) -> Batch:
+        """The batch of a field with these arguments; the same one however often it is selected."""
+        identity = (function, tuple(sorted(arguments.items())))
+        batch = self._batches.get(identity)
+        if batch is None:
+            batch = self._batches[identity] = Batch(name, function, arguments, nodes)
+        return batch
+
+    def ask(
+        self, batch: Batch, key: Key, location: Location, pick: Callable[[Answer], Answer] | None = None
+    ) -> "asyncio.Future[Answer]":
+        """A future of the batch's answer for the parent with this key, or of what `pick` takes of it.
+
+        Each call gives a future of its own: one that is cancelled, because a sibling failed, takes nothing from
+        other parents with the same key.
+        """
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)  # else each raise would lengthen it
+        future = asyncio.get_running_loop().create_future()
+        batch.waiting.setdefault(key, []).append(_Waiter(future, location, pick))
+        self._pending[id(batch)] = batch
+        self._asked += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return future
+
+    async def close(self) -> None:
+        """Stop what still runs; nobody waits for it."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.timeout_at(self._request.deadline):
+                while await self._collect():
+                    await self._hand_out(await self._answer_level())
+                    self._level = []
+        except TimeoutError:
+            await self._fail(TimeLimitError("the request took longer than allowed and was stopped"))
+        except Exception as error:  # a fault of ours: without this the request would wait for ever
+            await self._fail(error)
+
+    async def _collect(self) -> bool:
+        """Wait until the level is complete; False when nothing was asked for."""
+        quiet = 0
+        while quiet < QUIET_TICKS:
+            asked = self._asked
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if asked == self._asked else 0
+        for batch in self._pending.values():
+            self._level.append((batch, batch.waiting))
+            batch.waiting = {}
+        self._pending = {}
+        return bool(self._level)
+
+    async def _answer_level(self) -> Iterator[tuple[_Waiter, Answer]]:
+        failures = await asyncio.gather(*(self._answer(batch, waiting) for batch, waiting in self._level))
+        return (
+            (waiter, failure or batch.answers[key])
+            for (batch, waiting), failure in zip(self._level, failures, strict=True)
+            for key, waiters in waiting.items()
+            for waiter in waiters
+        )
+
+    async def _answer(self, batch: Batch, waiting: Mapping[Key, Sequence[_Waiter]]) -> Exception | None:
+        """Learn the batch's answers; returns why none of the waiting may have one, if so."""
+        try:
+            self._request.charge(batch.nodes * sum(map(len, waiting.values())))
+        except Exception as error:
+            return error
+        keys = [key for key in waiting if key not in batch.answers]
+        if not keys:
+            return None
+        answers: Sequence[Answer]
+        try:
+            answers = await batch.function(self._request, keys, **batch.arguments)
+            if len(answers) != len(keys):
+                raise RuntimeError(f"{batch.name} gave {len(answers)} answers for {len(keys)} keys")
+            self._request.charge(
+                sum(
+                    len(waiting[key]) * len(answer)
+                    for key, answer in zip(keys, answers, strict=True)
+                    if isinstance(answer, list)
+                )
+            )
+        except Exception as error:
+            answers = [error] * len(keys)
+        batch.answers.update(zip(keys, answers, strict=True))
+        return None
+
+    async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer]]) -> None:
+        loop = asyncio.get_running_loop()
+        began, count = loop.time(), 0
+        for waiter, answer in answers:
+            _settle(waiter, answer)
+            count += 1
+            if count >= self._slice:
+                # Whoever was woken runs now, and asks for what the next level is made of.
+                await asyncio.sleep(0)
+                took = max(loop.time() - began, 1e-6)
+                # At most double: one cheap slice says little about the next.
+                growth = min(SLICE_SECONDS / took, 2.0)
+                self._slice = min(max(self._slice * growth, 1.0), LARGEST_SLICE)
+                began, count = loop.time(), 0
+
+    async def _fail(self, failure: Exception) -> None:
+        """Fail whatever waits, and whatever asks from now on."""
+        self._failure = failure
+        self._level.extend((batch, batch.waiting) for batch in self._pending.values())
+        self._pending = {}
+        waiters = [
+            waiter for _, waiting in self._level for waiters in waiting.values() for waiter in waiters
+        ]
+        self._level = []
+        await self._hand_out((waiter, failure) for waiter in waiters)
+
+
+def _settle(waiter: _Waiter, answer: Answer) -> None:
+    if waiter.future.done():  # cancelled: a sibling that must not be null failed
+        return
+    if isinstance(answer, Aged):
+        answer.note(waiter.location)
+        answer = answer.answer
+    if waiter.pick is not None and not isinstance(answer, Exception):
+        try:
+            answer = waiter.pick(answer)
+        except Exception as error:
+            answer = error
+    if isinstance(answer, Exception):
+        waiter.future.set_exception(answer)
+        waiter.future.exception()  # so that one nobody comes back for is no "exception was never retrieved"
+    else:
+        waiter.future.set_result(answer)

@@ -1,0 +1,189 @@
+"""What one request carries through the executor: what it may see and cost, and what it has used so far.
+
+Rules of this file: one `Context` for each request, made by `app` or the command line, never kept. It reads the store
+and asks sync; what to read and when to ask is decided by the fields.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, Self, TypeVar
+
+from graph.errors import QueryTooCostlyError, UnknownRegistryError
+from graph.oci.digest import Digest
+from graph.oci.reference import RegistryName, RepositoryName, TagName
+from graph.schema.batches import Batch, Dispatcher
+from graph.settings import Hidden, Settings
+from graph.store.rows import RegistryRow
+from graph.store.visibility import Visibility
+from graph.sync.freshness import Demand
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost. Times are seconds; the settings of the same names explain each."""
+
+    node_budget: int = 20_000
+    page_size_max: int = 100
+    max_depth: int = 20
+    max_aliases: int = 50
+    max_tokens: int = 2_000
+    refreshes_per_request: int = 10
+    refresh_timeout: float = 10.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The limits that the operator chose."""
+        return cls(**{name: getattr(settings, name) for name in cls.__slots__})
+
+
+class Snapshot(Protocol):
+    """A view of the store that does not change until it is renewed."""
+
+    statements: list[str]
+
+    async def read(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Run a function of the store in a worker thread; it is given the database first."""
+
+    async def renew(self) -> None:
+        """Let the next read see what was written since."""
+
+
+class Refresher(Protocol):
+    """Asks a registry now, and returns when what it said is stored. Raises GraphError when it cannot.
+
+    Concurrent askers for one thing share one look at it.
+    """
+
+    async def refresh_repository(self, registry_key: int, name: RepositoryName) -> None:
+        """Read the repository's list of tags and what is new in it."""
+
+    async def refresh_catalog(self, registry_key: int) -> None:
+        """Read the registry's list of repositories."""
+
+    async def refresh_tag(self, registry_key: int, name: RepositoryName, tag: TagName) -> None:
+        """Learn which artifact the tag names."""
+
+    async def refresh_referrers(self, registry_key: int, name: RepositoryName, digest: Digest) -> None:
+        """Read the list of what refers to the artifact."""
+
+
+@dataclass(slots=True)
+class Registries:
+    """The registries of this process, in the order of the settings; the same object serves every request.
+
+    They are read once at the start, so that naming one costs no statement. `catalog_observed_at` is when the list of
+    repositories was last read to its end; whoever learns of it writes it here.
+    """
+
+    rows: Sequence[RegistryRow]
+    catalog_observed_at: MutableMapping[int, datetime]
+
+    def by_key(self, key: int) -> RegistryRow:
+        """The registry with this key in the store."""
+        return next(row for row in self.rows if row.key == key)
+
+    def by_name(self, name: str | None) -> RegistryRow:
+        """The registry with this name; without one the first. Raises UnknownRegistryError."""
+        wanted = None if name is None else name.lower()
+        for row in self.rows:
+            if wanted is None or row.name == wanted:
+                return row
+        if wanted is None:
+            raise UnknownRegistryError("no registry is configured")
+        raise UnknownRegistryError(f"no registry named {wanted[:255]!r} is configured")
+
+    @property
+    def names(self) -> list[RegistryName]:
+        """Their names, in the order of the settings."""
+        return [row.name for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """An answer that is older than the request allows, and why it was not refreshed."""
+
+    path: list[str | int]
+    registry: str
+    repository: str | None
+    observed_at: datetime
+    reason: str
+
+    def to_json(self) -> Mapping[str, Any]:
+        """How `extensions.stale` lists it."""
+        return {
+            "path": self.path,
+            "registry": self.registry,
+            "repository": self.repository,
+            "observedAt": self.observed_at.isoformat().replace("+00:00", "Z"),
+            "reason": self.reason,
+        }
+
+
+class Context:
+    """One request: see the parameters. `deadline` is on the clock of the event loop, in seconds."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Snapshot,
+        registries: Registries,
+        refresher: Refresher | None,
+        demand: Demand,
+        clock: Callable[[], datetime],
+        limits: Limits | None = None,
+        visibility: Visibility | None = None,
+        hide: frozenset[Hidden] = frozenset(),
+        deadline: float | None = None,
+    ) -> None:
+        """Without a `refresher` (a command that only reads the store) everything is answered from the store."""
+        self.snapshot = snapshot
+        self.registries = registries
+        self.refresher = refresher
+        self.demand = demand
+        self.clock = clock
+        self.limits = limits or Limits()
+        self.visibility = visibility or Visibility.everything()
+        self.hide = hide
+        self.deadline = deadline
+        self.dispatcher = Dispatcher(self)
+        self.selected: dict[tuple[int, str], Batch] = {}  # by field node of the query: see fields.py
+        self.nodes = 0
+        self.stale: list[Stale] = []
+        self.oldest_observed_at: datetime | None = None
+        # What was refreshed in this request, and how that ended: nothing is asked twice in one request.
+        self.refreshed: dict[tuple[Any, ...], Any] = {}
+
+    async def read(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Run a read function of the store: it is given the database, our visibility and the arguments."""
+        return await self.snapshot.read(function, self.visibility, *args)
+
+    def charge(self, nodes: int) -> None:
+        """Count nodes that are about to be read; raise QueryTooCostlyError where that is more than is left."""
+        if self.nodes + nodes > self.limits.node_budget:
+            raise QueryTooCostlyError(self.nodes + nodes, self.limits.node_budget)
+        self.nodes += nodes
+
+    def note_age(self, observed_at: datetime) -> None:
+        """Remember the oldest observation that a refreshable field answered from: the header `Age` tells it."""
+        if self.oldest_observed_at is None or observed_at < self.oldest_observed_at:
+            self.oldest_observed_at = observed_at
+
+    def age(self) -> int | None:
+        """Whole seconds since the oldest observation that a refreshable field answered from; None without one."""
+        if self.oldest_observed_at is None:
+            return None
+        return max(0, int((self.clock() - self.oldest_observed_at).total_seconds()))
+
+    def to_extensions(self) -> Mapping[str, Any]:
+        """What the response tells beside its data: what it cost, and which answers are old."""
+        cost = {
+            "nodes": self.nodes,
+            "limit": self.limits.node_budget,
+            "statements": len(self.snapshot.statements),
+        }
+        if not self.stale:
+            return {"cost": cost}
+        return {"cost": cost, "stale": [stale.to_json() for stale in self.stale]}
