@@ -1,0 +1,204 @@
+"""Real programs for the live tests: found, started on free ports of loopback, waited for, stopped.
+
+Nothing here knows what is tested. A tool that is missing skips the test that needs it, saying which; with
+`LIVE_TESTS=required` in the environment it fails instead, so that no build machine passes by having nothing.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+import pytest
+
+REQUIRED = os.environ.get("LIVE_TESTS") == "required"
+
+# Seconds for a server to answer its first request; each of them takes well under one on an idle machine.
+START_TIMEOUT = 30.0
+# Seconds between two looks at something that another process changes.
+POLL_INTERVAL = 0.05
+
+T = TypeVar("T")
+
+REGISTRY_SETTINGS = """\
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
+http: {{addr: "{address}"}}
+"""
+
+
+def give_up(reason: str) -> NoReturn:
+    """Skip the test, or fail it where live tests are required."""
+    if REQUIRED:
+        pytest.fail(f"{reason} (LIVE_TESTS=required)", pytrace=False)
+    pytest.skip(reason)
+
+
+def find_tool(name: str, source: str) -> str:
+    """The path of a program; `source` says where a stranger gets it."""
+    path = shutil.which(name)
+    return path or give_up(f"{name} is not installed: {source}")
+
+
+def run(command: Sequence[str | Path], *, directory: Path | None = None, timeout: float = 60) -> str:
+    """What the command prints; its errors are in the exception if it fails."""
+    done = subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=timeout, env=tool_environment()
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command} gave {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without proxies and without `REGISTRY_*`, which are settings to `docker-registry`."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lower().endswith("_proxy") and not name.startswith("REGISTRY_")
+    }
+
+
+def tool_environment() -> dict[str, str]:
+    """The environment of buildah and skopeo, without anybody's log-ins to registries."""
+    return {**clean_environment(), "REGISTRY_AUTH_FILE": str(Path(__file__).parent / "no_logins.json")}
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(what: str, look: Callable[[], T | None], timeout: float = START_TIMEOUT) -> T:
+    """The first answer of `look` that is not None; fails with `what` when time is over."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(POLL_INTERVAL)
+    raise AssertionError(f"not within {timeout:.0f} s: {what}")
+
+
+def get(url: str, **headers: str) -> bytes | None:
+    """The body of a 200; None while nobody listens."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as response:
+            body: bytes = response.read()
+            return body
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
+    except OSError:
+        return None
+
+
+@contextmanager
+def process(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The running command, its output in `log`; ended with SIGTERM, and killed if that is ignored."""
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
+        )
+    try:
+        yield running
+    finally:
+        running.terminate()
+        try:
+            running.wait(10)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def answer_of(running: subprocess.Popen[bytes], log: Path, url: str) -> bytes:
+    """The first 200 from the address; fails with the log when the process ends instead."""
+
+    def look() -> bytes | None:
+        if running.poll() is not None:
+            raise AssertionError(f"{running.args!r} ended with {running.returncode}:\n{log.read_text()}")
+        return get(url)
+
+    return wait_until(f"an answer from {url}", look)
+
+
+@contextmanager
+def docker_registry(directory: Path) -> Iterator[str]:
+    """Debian's `docker-registry` (distribution 2.8) over a new directory; its URL."""
+    tool = find_tool("docker-registry", "apt-get install docker-registry")
+    address = f"127.0.0.1:{free_port()}"
+    settings, log = directory / "docker-registry.yml", directory / "docker-registry.log"
+    settings.write_text(REGISTRY_SETTINGS.format(root=directory / "docker-registry", address=address))
+    with process([tool, "serve", settings], log) as running:
+        answer_of(running, log, f"http://{address}/v2/")
+        yield f"http://{address}"
+
+
+@contextmanager
+def crane_registry(directory: Path) -> Iterator[str]:
+    """`crane registry serve`: in memory, no referrers API, pages without a Link; its URL."""
+    tool = find_tool("crane", "go install github.com/google/go-containerregistry/cmd/crane@v0.22.1")
+    log = directory / "crane.log"
+    with _on_its_own_port([tool, "registry", "serve", "--address", "127.0.0.1:0"], log) as url:
+        yield url
+
+
+@contextmanager
+def referrers_registry(directory: Path) -> Iterator[str]:
+    """The registry of crane's library with the referrers API, which crane leaves out; its URL."""
+    go = find_tool("go", "https://go.dev/dl")
+    source, program = Path(__file__).parent / "referrers_registry", directory / "referrers_registry"
+    # No proxy: a test downloads nothing. What it needs is brought before by `go mod download`.
+    environment = {**clean_environment(), "GOPROXY": "off", "GOTOOLCHAIN": "local"}
+    built = subprocess.run(
+        [go, "build", "-o", program, "."], cwd=source, env=environment, capture_output=True, text=True
+    )
+    if built.returncode:
+        give_up(f"referrers_registry does not build; run `go mod download` in {source}: {built.stderr}")
+    with _on_its_own_port([program], directory / "referrers_registry.log") as url:
+        yield url
+
+
+@contextmanager
+def _on_its_own_port(command: Sequence[str | Path], log: Path) -> Iterator[str]:
+    with process(command, log) as running:
+        port = wait_until(
+            f"the port of {command[0]}", lambda: re.search(r"serving on port (\d+)", log.read_text())
+        )[1]
+        answer_of(running, log, f"http://127.0.0.1:{port}/v2/")
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def ocigraph(url: str, store: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`ocigraph serve` over the registry, as its own process; the URL of the server and the process."""
+    port = free_port()
+    command = [
+        *(sys.executable, "-m", "graph", "serve", url),
+        *("--store", str(store), "--host", "127.0.0.1", "--port", str(port)),
+        *options,
+    ]
+    log = store.with_suffix(f".{port}.log")
+    with process(command, log) as running:
+        answer_of(running, log, f"http://127.0.0.1:{port}/healthz")
+        yield f"http://127.0.0.1:{port}", running
+
+
+def kill(running: subprocess.Popen[bytes]) -> None:
+    """End the process as `kill -9` does: it can finish nothing."""
+    running.send_signal(signal.SIGKILL)
+    running.wait()
