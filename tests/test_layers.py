@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "store": "errors oci settings | sqlalchemy alembic sqlite3 zstandard",
     "sync": "errors oci settings registry store",
     "schema": "errors oci settings store sync | strawberry graphql",
-    "app": "errors oci settings registry store sync schema graphiql | starlette orjson strawberry.asgi",
+    "endpoint": "errors schema graphiql | starlette orjson",
+    "app": "errors oci settings registry store sync schema graphiql endpoint | starlette",
     "cli": "errors oci settings registry store sync schema graphiql app sample | uvicorn typer rich",
     "__main__": "cli",
 }

@@ -1,0 +1,207 @@
+"""GraphQL over HTTP: what a request may be, what its answer looks like, and who may ask.
+
+The protocol is the draft of https://graphql.github.io/graphql-over-http/. It is served by the few lines here
+and not by Strawberry's own view, which answers everything with 200 and `application/json`, does not know
+`application/graphql-response+json` and reads a body of any size: overriding that would be longer than this
+(docs/decisions/). Rules of this file: HTTP only. What a query means is the schema's affair.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from graph import graphiql
+from graph.schema.context import Context
+
+RESPONSE_TYPE = "application/graphql-response+json"
+LEGACY_TYPE = "application/json"
+
+# Seconds in which a request's body must have arrived: the largest is a quarter of a megabyte.
+BODY_SECONDS = 10.0
+
+
+class RequestError(Exception):
+    """A request that is not one of GraphQL over HTTP; it is answered without being executed."""
+
+    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a request, each of the type that the protocol gives it."""
+
+    query: str
+    variables: dict[str, Any] | None
+    operation_name: str | None
+
+
+def parse_parameters(given: Mapping[str, Any]) -> Parameters:
+    """Check the parameters of a request. Raises RequestError with status 400."""
+    query, variables = given.get("query"), given.get("variables")
+    operation_name, extensions = given.get("operationName"), given.get("extensions")
+    if not isinstance(query, str) or not query.strip():
+        raise RequestError(400, "the request has no `query`")
+    if variables is not None and not isinstance(variables, dict):
+        raise RequestError(400, "`variables` is not an object")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise RequestError(400, "`operationName` is not a string")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise RequestError(400, "`extensions` is not an object")
+    return Parameters(query, variables, operation_name or None)
+
+
+def pick_response_type(accept: str | None) -> str:
+    """The media type of the answer that a client with this `Accept` gets.
+
+    One that says nothing gets what every client understands. Raises RequestError with status 406.
+    """
+    ranges = {part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")}
+    if RESPONSE_TYPE in ranges:
+        return RESPONSE_TYPE
+    if ranges & {LEGACY_TYPE, "application/*", "*/*"}:
+        return LEGACY_TYPE
+    raise RequestError(406, f"answers are {RESPONSE_TYPE} or {LEGACY_TYPE}")
+
+
+async def _read_body(request: Request, limit: int) -> bytes:
+    try:
+        if int(request.headers.get("content-length", "0")) > limit:
+            raise RequestError(413, f"the body is larger than {limit} bytes")
+    except ValueError:
+        raise RequestError(400, "Content-Length is not a number") from None
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise RequestError(413, f"the body is larger than {limit} bytes")
+    except TimeoutError:
+        raise RequestError(408, f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
+    return bytes(body)
+
+
+def _decode(text: bytes | str, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise RequestError(400, f"{what} is not valid JSON") from None
+
+
+async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
+    """The parameters of a GET or a POST. Raises RequestError."""
+    if request.method == "GET":
+        given: Any = dict(request.query_params)
+        for name in ("variables", "extensions"):
+            if name in given:
+                given[name] = _decode(given[name], f"`{name}`")
+        return parse_parameters(given)
+    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    if media_type.strip() != LEGACY_TYPE or "charset" in parameters and "utf-8" not in parameters:
+        raise RequestError(415, f"the body of a request must be {LEGACY_TYPE} in UTF-8")
+    given = _decode(await _read_body(request, max_body_bytes), "the body")
+    if not isinstance(given, dict):
+        raise RequestError(400, "the body is not an object; batches are not served")
+    return parse_parameters(given)
+
+
+class Endpoint:
+    """`/graphql`: queries by GET and POST, and the page for a browser."""
+
+    def __init__(
+        self,
+        execute: Callable[[Context, Parameters], Awaitable[dict[str, Any]]],
+        open_context: Callable[[Request], AbstractAsyncContextManager[Context]],
+        page: str,
+        max_body_bytes: int,
+    ) -> None:
+        self._execute = execute
+        self._open_context = open_context
+        self._page = page
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._answer(request)
+        except RequestError as error:
+            response = _refuse(str(error), "INVALID_REQUEST", error.status, error.headers)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if request.method not in ("GET", "POST"):
+            raise RequestError(405, "queries come by GET or POST", {"Allow": "GET, POST"})
+        accept = request.headers.get("accept")
+        if request.method == "GET" and "query" not in request.query_params and "text/html" in (accept or ""):
+            return HTMLResponse(
+                self._page,
+                headers={
+                    "Content-Security-Policy": graphiql.CONTENT_SECURITY_POLICY,
+                    "Cache-Control": "no-cache",
+                    "Vary": "Accept",
+                },
+            )
+        response_type = pick_response_type(accept)
+        parameters = await read_parameters(request, self._max_body_bytes)
+        async with self._open_context(request) as context:
+            body = await self._execute(context, parameters)
+            return _respond(body, response_type, context.age())
+
+
+def _respond(body: Mapping[str, Any], response_type: str, age: int | None) -> Response:
+    """The answer; one without data is a refusal, which only the newer media type may call 400."""
+    refused = "data" not in body and response_type == RESPONSE_TYPE
+    # What a query shows may be private and, but for single documents, changes; nobody may keep it.
+    headers = {"Cache-Control": "private, no-store", "Vary": "Accept"}
+    if age is not None:
+        headers["Age"] = str(age)
+    return Response(orjson.dumps(body), 400 if refused else 200, headers, f"{response_type}; charset=utf-8")
+
+
+def _refuse(message: str, code: str, status: int, headers: Mapping[str, str]) -> Response:
+    return JSONResponse({"errors": [{"message": message, "extensions": {"code": code}}]}, status, headers)
+
+
+class BearerToken:
+    """Lets only requests through that bring the token; `open_paths` are for everybody."""
+
+    def __init__(self, app: ASGIApp, token: str, open_paths: Sequence[str]) -> None:
+        self._app = app
+        self._token = token.encode()
+        self._open_paths = tuple(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_allowed(scope):
+            refusal = _refuse(
+                "a bearer token is needed", "UNAUTHENTICATED", 401, {"WWW-Authenticate": "Bearer"}
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _is_allowed(self, scope: Scope) -> bool:
+        headers = Headers(scope=scope)
+        # The page itself holds nothing of the registry; what it asks for brings the token.
+        is_page = (
+            scope["method"] == "GET"
+            and "text/html" in headers.get("accept", "")
+            and not scope["query_string"]
+        )
+        if is_page or scope["path"].startswith(self._open_paths):
+            return True
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)

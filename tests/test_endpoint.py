@@ -1,0 +1,216 @@
+"""GraphQL over HTTP, request by request: what is let in, and how it is answered."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from graph.endpoint import BearerToken, Endpoint, Parameters, RequestError, pick_response_type
+
+pytestmark = pytest.mark.anyio
+
+JSON = "application/json"
+RESPONSE_JSON = "application/graphql-response+json"
+MAX_BODY = 2_000
+
+
+class Aged:
+    """Stands for the context of a request whose oldest observation is 7 s old."""
+
+    def age(self) -> int:
+        return 7
+
+
+async def echo(context: Any, parameters: Parameters) -> dict[str, Any]:
+    """Answers with what was asked; `refuse` is a document that does not validate."""
+    if parameters.query == "refuse":
+        return {"errors": [{"message": "no such field"}]}
+    return {
+        "data": {
+            "query": parameters.query,
+            "variables": parameters.variables,
+            "name": parameters.operation_name,
+        }
+    }
+
+
+@asynccontextmanager
+async def open_context(request: Any) -> AsyncIterator[Any]:
+    yield Aged()
+
+
+def make_client(app: ASGIApp | None = None) -> httpx.AsyncClient:
+    endpoint = app or Endpoint(echo, open_context, "<html>page</html>", MAX_BODY)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://test")
+
+
+async def post(content: bytes | str, **headers: str) -> httpx.Response:
+    async with make_client() as client:
+        return await client.post(
+            "/graphql",
+            content=content,
+            headers={"content-type": JSON, **{k.replace("_", "-"): v for k, v in headers.items()}},
+        )
+
+
+async def test_post() -> None:
+    """A POST of JSON is executed with its variables and its operation name."""
+    response = await post(json.dumps({"query": "{ a }", "variables": {"b": 1}, "operationName": "C"}))
+
+    assert (200, f"{JSON}; charset=utf-8") == (response.status_code, response.headers["content-type"])
+    assert {"data": {"query": "{ a }", "variables": {"b": 1}, "name": "C"}} == response.json()
+
+
+async def test_get() -> None:
+    """A GET brings the same parameters in its query string."""
+    async with make_client() as client:
+        response = await client.get(
+            "/graphql", params={"query": "{ a }", "variables": '{"b": 1}', "operationName": "C"}
+        )
+
+    assert {"data": {"query": "{ a }", "variables": {"b": 1}, "name": "C"}} == response.json()
+
+
+async def test_answers_are_private_and_tell_their_age() -> None:
+    """No cache on the way keeps an answer, and Age is that of the oldest observation in it."""
+    response = await post('{"query": "{ a }"}')
+
+    assert ("private, no-store", "7") == (response.headers["cache-control"], response.headers["age"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        (None, JSON),
+        ("*/*", JSON),
+        ("application/*", JSON),
+        (JSON, JSON),
+        (RESPONSE_JSON, RESPONSE_JSON),
+        (f"{RESPONSE_JSON}; charset=utf-8, {JSON};q=0.9", RESPONSE_JSON),
+    ],
+)
+def test_media_type_of_the_answer(accept: str | None, expected: str) -> None:
+    """The newer media type is for clients that name it."""
+    assert expected == pick_response_type(accept)
+
+
+def test_media_type_nobody_has() -> None:
+    """A client that accepts neither is told so with 406."""
+    with pytest.raises(RequestError) as caught:
+        pick_response_type("text/css")
+    assert 406 == caught.value.status
+
+
+async def test_refused_document() -> None:
+    """What was not executed is 400 in the newer media type and 200 in the older, which knows no other way."""
+    newer = await post('{"query": "refuse"}', accept=RESPONSE_JSON)
+    older = await post('{"query": "refuse"}', accept=JSON)
+
+    assert (400, 200) == (newer.status_code, older.status_code)
+    assert newer.json() == older.json()
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b'"query"', 400),
+        (b"{}", 400),
+        (b'{"query": ""}', 400),
+        (b'{"query": 1}', 400),
+        (b'{"query": "{a}", "variables": []}', 400),
+        (b'{"query": "{a}", "operationName": 1}', 400),
+        (b'{"query": "{a}", "extensions": 1}', 400),
+        (b'{"query": "\xff"}', 400),
+        (b"[" * 1_500, 400),
+        (b'{"query": "' + b" " * MAX_BODY + b'"}', 413),
+    ],
+)
+async def test_bad_body(content: bytes, status: int) -> None:
+    """Each bad body gets a status and a message in the form of a GraphQL error."""
+    response = await post(content)
+
+    assert status == response.status_code
+    assert "INVALID_REQUEST" == response.json()["errors"][0]["extensions"]["code"]
+
+
+async def test_body_without_length_is_cut() -> None:
+    """A body that does not tell its length is read no further than the limit."""
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 500
+            yield b" " * 500
+
+    async with make_client() as client:
+        response = await client.post("/graphql", content=endless(), headers={"content-type": JSON})
+
+    assert 413 == response.status_code
+    assert sent <= MAX_BODY + 1_000
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "", f"{JSON}; charset=latin-1"]
+)
+async def test_body_of_another_type(content_type: str) -> None:
+    """Only JSON is read: a form can be sent across origins without asking, JSON cannot."""
+    assert 415 == (await post('{"query": "{ a }"}', content_type=content_type)).status_code
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "PATCH"])
+async def test_other_methods(method: str) -> None:
+    """405 names the methods there are."""
+    async with make_client() as client:
+        response = await client.request(method, "/graphql")
+
+    assert (405, "GET, POST") == (response.status_code, response.headers["allow"])
+
+
+async def test_bad_variables_of_a_get() -> None:
+    """Variables of a GET are JSON."""
+    async with make_client() as client:
+        assert 400 == (await client.get("/graphql", params={"query": "{a}", "variables": "{"})).status_code
+
+
+async def test_page_for_a_browser() -> None:
+    """A browser that opens the address gets the page; one that sends a query gets its answer."""
+    html = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    async with make_client() as client:
+        page = await client.get("/graphql", headers=html)
+        answer = await client.get("/graphql", headers=html, params={"query": "{ a }"})
+
+    assert "<html>page</html>" == page.text
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert JSON in answer.headers["content-type"]
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization", "status"),
+    [
+        ("/graphql?query={a}", "Bearer t0ken", 200),
+        ("/graphql?query={a}", "bearer t0ken", 200),
+        ("/graphql?query={a}", "Bearer t0kem", 401),
+        ("/graphql?query={a}", "Basic t0ken", 401),
+        ("/graphql?query={a}", "Bearer \xe9", 401),
+        ("/graphql?query={a}", "", 401),
+        ("/healthz", "", 200),
+    ],
+)
+async def test_bearer_token(path: str, authorization: str, status: int) -> None:
+    """With a token set, only its bearer gets an answer; health can be asked by anybody."""
+    guarded = BearerToken(Endpoint(echo, open_context, "", MAX_BODY), "t0ken", ["/healthz"])
+    headers = {"authorization": authorization.encode("latin-1"), "accept": JSON.encode()}
+    async with make_client(guarded) as client:
+        response = await client.get(
+            path, headers=headers, params=None if "query" in path else {"query": "{a}"}
+        )
+
+    assert status == response.status_code
