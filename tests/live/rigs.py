@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -108,11 +108,14 @@ def get(url: str, **headers: str) -> bytes | None:
 
 
 @contextmanager
-def process(command: Sequence[str | Path], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    command: Sequence[str | Path], log: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """The running command, its output in `log`; ended with SIGTERM, and killed if that is ignored."""
+    environment = {**clean_environment(), **(variables or {})}
     with log.open("wb") as output:
         running = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=clean_environment()
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )
     try:
         yield running
@@ -184,16 +187,22 @@ def _on_its_own_port(command: Sequence[str | Path], log: Path) -> Iterator[str]:
 
 
 @contextmanager
-def ocigraph(url: str, store: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`ocigraph serve` over the registry, as its own process; the URL of the server and the process."""
+def ocigraph(
+    url: str, store: Path, *options: str, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`ocigraph serve` over the registry, as its own process; the URL of the server and the process.
+
+    `options` are further flags, `variables` settings from the environment, without the prefix.
+    """
     port = free_port()
     command = [
-        *(sys.executable, "-m", "graph", "serve", url),
-        *("--store", str(store), "--host", "127.0.0.1", "--port", str(port)),
+        *(Path(sys.executable).parent / "ocigraph", "serve", url),
+        *("--store", store, "--host", "127.0.0.1", "--port", str(port)),
         *options,
     ]
     log = store.with_suffix(f".{port}.log")
-    with process(command, log) as running:
+    settings = {f"OCIGRAPH_{name}": value for name, value in variables.items()}
+    with process(command, log, settings) as running:
         answer_of(running, log, f"http://127.0.0.1:{port}/healthz")
         yield f"http://127.0.0.1:{port}", running
 
