@@ -1,31 +1,94 @@
-"""Read artifacts (being filled in)."""
+"""Read artifacts: by their keys and digests, and the lists of a repository, a registry and a layer.
+
+Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
+Lists hold present artifacts; an absent one is found only by its key or its digest, with `absent_at`. What an
+artifact points at and what points at it is in `graph.store.referrers`.
+"""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, and_, func, type_coerce
 
+from graph.oci.kind import ArtifactKind
+from graph.oci.liveness import Untagged
+from graph.store.conditions import artifact_conditions
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
-from graph.store.pages import Page, PageRequest
+from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
+from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import ArtifactRow
+from graph.store.tables import artifact, artifact_blob, blob, manifest, registry, repository
 from graph.store.visibility import Visibility
 
+ARTIFACTS = Listing(
+    ArtifactRow,
+    (
+        artifact.c.id,
+        artifact.c.registry_id,
+        artifact.c.repository_id,
+        repository.c.name,
+        artifact.c.manifest_id,
+        blob.c.digest,
+        artifact.c.has_manifest,
+        artifact.c.error_code,
+        artifact.c.error_message,
+        type_coerce(artifact.c.kind, Choice(ArtifactKind)),
+        artifact.c.artifact_type,
+        manifest.c.media_type,
+        artifact.c.os,
+        artifact.c.architecture,
+        manifest.c.variant,
+        manifest.c.os_version,
+        artifact.c.size,
+        type_coerce(artifact.c.untagged, Choice(Untagged)),
+        func.coalesce(manifest.c.child_count, 0),
+        manifest.c.subject_id,
+        artifact.c.created_at,
+        artifact.c.pushed_at,
+        artifact.c.first_seen_at,
+        artifact.c.observed_at,
+        artifact.c.absent_at,
+        artifact.c.referrers_observed_at,
+    ),
+    artifact,
+    artifact.c.id,
+    (
+        Join(repository, repository.c.id == artifact.c.repository_id),
+        Join(blob, blob.c.id == artifact.c.manifest_id),
+        Join(manifest, manifest.c.blob_id == artifact.c.manifest_id, is_outer=True),
+    ),
+)
 
-def load_artifacts(
-    db: Connection,
-    visibility: Visibility,
-    keys: Sequence[int],
-) -> list[ArtifactRow | None]:
+_BY_FIRST_SIGHT = Order(ArtifactOrder.FIRST_SEEN)
+_ALL = ArtifactFilter()
+
+# What inner queries read from.
+_item = artifact.alias("item")
+_use = artifact_blob.alias("use")
+_home = repository.alias("home")
+
+
+def load_artifacts(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[ArtifactRow | None]:
     """Return the artifact of each key, absent ones too; None where the key is unknown."""
-    raise NotImplementedError
+    return load_rows(db, keys, ARTIFACTS, visibility.restrict(artifact.c.repository_id))
 
 
 def find_artifacts(
-    db: Connection,
-    visibility: Visibility,
-    digests: Sequence[tuple[int, str]],
+    db: Connection, visibility: Visibility, digests: Sequence[tuple[int, str]]
 ) -> list[ArtifactRow | None]:
     """Return the artifact of each (repository key, digest), absent ones too."""
-    raise NotImplementedError
+    named = blob.alias("named")
+    return find_rows(
+        db,
+        digests,
+        ARTIFACTS,
+        lambda wanted: ARTIFACTS.join_to(
+            wanted.source.join(_home, _home.c.id == wanted.first).join(
+                named, and_(named.c.registry_id == _home.c.registry_id, named.c.digest == wanted.second)
+            ),
+            and_(artifact.c.repository_id == _home.c.id, artifact.c.manifest_id == named.c.id),
+        ),
+        visibility.restrict(artifact.c.repository_id),
+    )
 
 
 def page_artifacts(
@@ -36,8 +99,9 @@ def page_artifacts(
     filter: ArtifactFilter | None = None,
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
-    """Return a page of each repository's present artifacts."""
-    raise NotImplementedError
+    """Return a page of each repository's present artifacts; first seen first, unless told."""
+    members = _members(visibility, "repository", filter)
+    return read_pages(db, repository_keys, ARTIFACTS, members, _sort(order), request)
 
 
 def count_artifacts(
@@ -47,7 +111,9 @@ def count_artifacts(
     filter: ArtifactFilter | None = None,
 ) -> list[int]:
     """Return how many of each repository's present artifacts the filter keeps."""
-    raise NotImplementedError
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, repository_keys, repository.c.id, repository.c.artifact_count)
+    return count_members(db, repository_keys, _members(visibility, "repository", filter))
 
 
 def page_registry_artifacts(
@@ -58,8 +124,9 @@ def page_registry_artifacts(
     filter: ArtifactFilter | None = None,
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
-    """Return a page of each registry's present artifacts."""
-    raise NotImplementedError
+    """Return a page of each registry's present artifacts; first seen first, unless told."""
+    members = _members(visibility, "registry", filter)
+    return read_pages(db, registry_keys, ARTIFACTS, members, _sort(order), request)
 
 
 def count_registry_artifacts(
@@ -69,7 +136,9 @@ def count_registry_artifacts(
     filter: ArtifactFilter | None = None,
 ) -> list[int]:
     """Return how many of each registry's present artifacts the filter keeps."""
-    raise NotImplementedError
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, registry_keys, registry.c.id, registry.c.artifact_count)
+    return count_members(db, registry_keys, _members(visibility, "registry", filter))
 
 
 def page_layer_artifacts(
@@ -80,54 +149,53 @@ def page_layer_artifacts(
     filter: ArtifactFilter | None = None,
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
-    """Return a page of the present artifacts that use each layer."""
-    raise NotImplementedError
+    """Return a page of the present artifacts whose own manifest lists each layer; first seen first."""
+    members = _of_layer(visibility, filter, order)
+    return read_pages(db, layer_keys, ARTIFACTS, members, _sort(order), request)
 
 
 def count_layer_artifacts(
-    db: Connection,
-    visibility: Visibility,
-    layer_keys: Sequence[int],
-    filter: ArtifactFilter | None = None,
+    db: Connection, visibility: Visibility, layer_keys: Sequence[int], filter: ArtifactFilter | None = None
 ) -> list[int]:
-    """Return how many of the present artifacts that use each layer the filter keeps."""
-    raise NotImplementedError
+    """Return how many of the present artifacts whose own manifest lists each layer the filter keeps."""
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, layer_keys, blob.c.id, blob.c.artifact_count)
+    return count_members(db, layer_keys, _of_layer(visibility, filter, None))
 
 
-def load_platforms(
-    db: Connection,
-    visibility: Visibility,
-    artifact_keys: Sequence[int],
-) -> list[list[ArtifactRow]]:
-    """Return the children of each index that run and are present beside it, in its order, at most 1,000."""
-    raise NotImplementedError
+def _conditions(visibility: Visibility, filter: ArtifactFilter | None) -> tuple[ColumnElement[bool], ...]:
+    return (visibility.restrict(_item.c.repository_id), *artifact_conditions(filter or _ALL, _item))
 
 
-def page_referrers(
-    db: Connection,
-    visibility: Visibility,
-    artifact_keys: Sequence[int],
-    request: PageRequest,
-    artifact_type: str | None = None,
-) -> list[Page[ArtifactRow]]:
-    """Return a page of the present artifacts that refer to each artifact, first seen first."""
-    raise NotImplementedError
+def _members(visibility: Visibility, owner: str, filter: ArtifactFilter | None) -> Members:
+    conditions = (_item.c.absent_at.is_(None), *_conditions(visibility, filter))
+    return Members(f"{owner}.artifacts", _item, _item.c.id, _item.c[f"{owner}_id"], conditions)
 
 
-def count_referrers(
-    db: Connection,
-    visibility: Visibility,
-    artifact_keys: Sequence[int],
-    artifact_type: str | None = None,
-) -> list[int]:
-    """Return how many present artifacts refer to each artifact."""
-    raise NotImplementedError
+def _of_layer(
+    visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
+) -> Members:
+    # Only present artifacts are said to use a blob, so the plain list is a walk along one index.
+    is_plain = (
+        visibility.is_everything
+        and (filter or _ALL) == _ALL
+        and (order or _BY_FIRST_SIGHT).field is ArtifactOrder.FIRST_SEEN
+    )
+    return Members(
+        "layer.artifacts",
+        _use if is_plain else _use.join(_item, _item.c.id == _use.c.artifact_id),
+        _use.c.artifact_id,
+        _use.c.blob_id,
+        () if is_plain else _conditions(visibility, filter),
+    )
 
 
-def find_subjects(
-    db: Connection,
-    visibility: Visibility,
-    artifact_keys: Sequence[int],
-) -> list[ArtifactRow | None]:
-    """Return what each artifact refers to, in its repository; None where it refers to nothing we know."""
-    raise NotImplementedError
+def _sort(order: Order[ArtifactOrder] | None) -> Sort:
+    order = order or _BY_FIRST_SIGHT
+    column = {
+        ArtifactOrder.FIRST_SEEN: None,
+        ArtifactOrder.CREATED: "created_at",
+        ArtifactOrder.PUSHED: "pushed_at",
+        ArtifactOrder.SIZE: "size",
+    }[order.field]
+    return sort_by(order, column, _item, artifact)

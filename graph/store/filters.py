@@ -1,7 +1,7 @@
-"""What a list can be narrowed to and sorted by, and the conditions that say so in SQL.
+"""What a list can be narrowed to and sorted by.
 
-Rules of this file: a filter is checked when it is made, so a filter that exists is one that can be asked.
-No statement is run here. Ranges include their lower end and leave out their upper one for times
+Rules of this file: values only. A filter is checked when it is made, so a filter that exists can be asked.
+Ranges include their lower end and leave out their upper one for times
 (`created_since` ≤ t < `created_before`), and include both ends for sizes. None is no restriction.
 """
 
@@ -25,6 +25,12 @@ MAX_VALUE_LENGTH = 255
 
 # The largest size and the largest count: what a JSON number carries exactly.
 MAX_SIZE = 2**53 - 1
+
+
+class NamespaceOrder(StrEnum):
+    """What namespaces are sorted by."""
+
+    NAME = "NAME"
 
 
 class RepositoryOrder(StrEnum):
@@ -164,6 +170,15 @@ def check_search(text: str) -> str:
         raise InvalidFilterError("there is no text to search for")
     _check_text("text", text, MAX_PATTERN_LENGTH)
     return text.strip().lower()
+
+
+def check_prefix(prefix: str) -> str:
+    """Return the prefix.
+
+    Raises InvalidFilterError if it is too long.
+    """
+    _check_text("prefix", prefix, MAX_PATTERN_LENGTH)
+    return prefix
 
 
 def _check_text(name: str, value: str | None, limit: int) -> None:

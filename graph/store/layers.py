@@ -1,31 +1,59 @@
-"""Read layers (being filled in)."""
+"""Read layers: by their keys and digests, and the lists of a registry and of a repository.
+
+Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
+A layer is a blob that some manifest lists among its layers and some present artifact uses (concept C13).
+"""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    and_,
+    case,
+    exists,
+    func,
+    literal_column,
+    select,
+    true,
+)
 
+from graph.store.conditions import bare, layer_conditions
 from graph.store.filters import LayerFilter, LayerOrder, Order
-from graph.store.pages import Page, PageRequest
+from graph.store.listings import Listing, find_rows, load_counts, load_rows
+from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import LayerRow
+from graph.store.tables import blob, registry, repository, repository_blob
 from graph.store.visibility import Visibility
 
+_BY_FIRST_SIGHT = Order(LayerOrder.FIRST_SEEN)
+_ALL = LayerFilter()
 
-def load_layers(
-    db: Connection,
-    visibility: Visibility,
-    keys: Sequence[int],
-) -> list[LayerRow | None]:
-    """Return the layer of each key; None where no manifest lists it."""
-    raise NotImplementedError
+# What inner queries read from.
+_item = blob.alias("item")
+_holder = repository_blob.alias("holder")
+
+
+def load_layers(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[LayerRow | None]:
+    """Return the layer of each key, one that nothing uses any more too; None where no manifest lists it."""
+    return load_rows(db, keys, _listing(visibility), bare(blob.c.is_layer), _is_visible(visibility, blob))
 
 
 def find_layers(
-    db: Connection,
-    visibility: Visibility,
-    digests: Sequence[tuple[int, str]],
+    db: Connection, visibility: Visibility, digests: Sequence[tuple[int, str]]
 ) -> list[LayerRow | None]:
-    """Return the layer of each (registry key, digest); None where no present artifact uses it."""
-    raise NotImplementedError
+    """Return the layer of each (registry key, digest), one that nothing uses any more too."""
+    return find_rows(
+        db,
+        digests,
+        _listing(visibility),
+        lambda wanted: wanted.source.join(
+            blob, and_(blob.c.registry_id == wanted.first, blob.c.digest == wanted.second)
+        ),
+        bare(blob.c.is_layer),
+        _is_visible(visibility, blob),
+    )
 
 
 def page_layers(
@@ -36,18 +64,27 @@ def page_layers(
     filter: LayerFilter | None = None,
     order: Order[LayerOrder] | None = None,
 ) -> list[Page[LayerRow]]:
-    """Return a page of the layers that present artifacts of each registry use."""
-    raise NotImplementedError
+    """Return a page of the layers that present artifacts of each registry use.
+
+    First seen first, unless told. By saved bytes or by sharing most layers of a registry are equal, and equal
+    ones come in the order they were first seen.
+    """
+    order, filter = order or _BY_FIRST_SIGHT, filter or _ALL
+    members = _in_registry(visibility, filter, order.field)
+    # A layer that two repositories share is never in the run of those that one has.
+    floor = 1 if order.field is LayerOrder.SHARED and (filter.shared_by_at_least or 0) < 2 else None
+    return read_pages(db, registry_keys, _listing(visibility), members, _sort(order, floor), request)
 
 
 def count_layers(
-    db: Connection,
-    visibility: Visibility,
-    registry_keys: Sequence[int],
-    filter: LayerFilter | None = None,
+    db: Connection, visibility: Visibility, registry_keys: Sequence[int], filter: LayerFilter | None = None
 ) -> list[int]:
     """Return how many layers of each registry the filter keeps."""
-    raise NotImplementedError
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, registry_keys, registry.c.id, registry.c.layer_count)
+    # Counting sorts nothing, so it may walk the shared layers alone.
+    members = _in_registry(visibility, filter or _ALL, LayerOrder.SHARED)
+    return count_members(db, registry_keys, members)
 
 
 def page_repository_layers(
@@ -58,15 +95,85 @@ def page_repository_layers(
     filter: LayerFilter | None = None,
     order: Order[LayerOrder] | None = None,
 ) -> list[Page[LayerRow]]:
-    """Return a page of the layers that present artifacts of each repository use."""
-    raise NotImplementedError
+    """Return a page of the layers that present artifacts of each repository use.
+
+    Unless told, in the order they were first seen in the registry, by whichever repository had them first.
+    """
+    members = _in_repository(visibility, filter or _ALL)
+    sort = _sort(order or _BY_FIRST_SIGHT, None)
+    return read_pages(db, repository_keys, _listing(visibility), members, sort, request)
 
 
 def count_repository_layers(
-    db: Connection,
-    visibility: Visibility,
-    repository_keys: Sequence[int],
-    filter: LayerFilter | None = None,
+    db: Connection, visibility: Visibility, repository_keys: Sequence[int], filter: LayerFilter | None = None
 ) -> list[int]:
     """Return how many layers of each repository the filter keeps."""
-    raise NotImplementedError
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, repository_keys, repository.c.id, repository.c.layer_count)
+    return count_members(db, repository_keys, _in_repository(visibility, filter or _ALL))
+
+
+def _in_registry(visibility: Visibility, filter: LayerFilter, by: LayerOrder) -> Members:
+    conditions = (
+        # As `ix_blob_layer` and its like spell it.
+        bare(_item.c.is_layer),
+        _item.c.artifact_count > literal_column("0"),
+        _is_visible(visibility, _item),
+        *layer_conditions(filter, _item, by_sharing=by is LayerOrder.SHARED),
+    )
+    return Members("registry.layers", _item, _item.c.id, _item.c.registry_id, conditions)
+
+
+def _in_repository(visibility: Visibility, filter: LayerFilter) -> Members:
+    conditions = (
+        bare(_item.c.is_layer),
+        visibility.restrict(_holder.c.repository_id),
+        *layer_conditions(filter, _item),
+    )
+    source = _holder.join(_item, _item.c.id == _holder.c.blob_id)
+    return Members("repository.layers", source, _holder.c.blob_id, _holder.c.repository_id, conditions)
+
+
+def _sort(order: Order[LayerOrder], floor: int | None) -> Sort:
+    column = {
+        LayerOrder.FIRST_SEEN: None,
+        LayerOrder.SIZE: "size",
+        LayerOrder.SAVED_BYTES: "saved_bytes",
+        LayerOrder.SHARED: "repository_count",
+    }[order.field]
+    return sort_by(order, column, _item, blob, floor=floor)
+
+
+def _is_visible(visibility: Visibility, table: FromClause) -> ColumnElement[bool]:
+    if visibility.is_everything:
+        return true()
+    held = repository_blob.alias("held")
+    return exists().where(held.c.blob_id == table.c.id, visibility.restrict(held.c.repository_id))
+
+
+def _listing(visibility: Visibility) -> Listing[LayerRow]:
+    counts = (blob.c.artifact_count, blob.c.repository_count, blob.c.saved_bytes)
+    return Listing(
+        LayerRow,
+        (
+            blob.c.id,
+            blob.c.registry_id,
+            blob.c.digest,
+            blob.c.size,
+            blob.c.is_empty,
+            blob.c.is_foreign,
+            *(counts if visibility.is_everything else _visible_counts(visibility)),
+        ),
+        blob,
+        blob.c.id,
+    )
+
+
+def _visible_counts(visibility: Visibility) -> tuple[ColumnElement[int], ...]:
+    """Return what the counters would be if there were nothing but what may be seen."""
+    held = repository_blob.alias("held")
+    condition = and_(held.c.blob_id == blob.c.id, visibility.restrict(held.c.repository_id))
+    repositories = select(func.count()).where(condition).scalar_subquery()
+    artifacts = select(func.coalesce(func.sum(held.c.artifact_count), 0)).where(condition).scalar_subquery()
+    saved = case((blob.c.saved_bytes > 0, blob.c.size * (artifacts - 1)), else_=0)
+    return artifacts, repositories, saved

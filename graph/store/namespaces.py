@@ -1,30 +1,45 @@
-"""Read namespaces (being filled in)."""
+"""Read namespaces: the prefixes of repository names (concept C4).
+
+Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
+A namespace is there as long as a present repository is below it.
+"""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, literal_column, select
 
-from graph.store.pages import Page, PageRequest
+from graph.store.conditions import starts_with
+from graph.store.filters import NamespaceOrder, Order, check_prefix
+from graph.store.listings import Listing, find_rows, load_rows
+from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
 from graph.store.rows import NamespaceRow
+from graph.store.tables import namespace, repository
 from graph.store.visibility import Visibility
 
+_BY_NAME = Order(NamespaceOrder.NAME)
 
-def load_namespaces(
-    db: Connection,
-    visibility: Visibility,
-    keys: Sequence[int],
-) -> list[NamespaceRow | None]:
+# What inner queries read from.
+_item = namespace.alias("item")
+
+
+def load_namespaces(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[NamespaceRow | None]:
     """Return the namespace of each key; None where there is none (any more)."""
-    raise NotImplementedError
+    return load_rows(db, keys, _listing(visibility), _repository_count(visibility, namespace) > 0)
 
 
 def find_namespaces(
-    db: Connection,
-    visibility: Visibility,
-    names: Sequence[tuple[int, str]],
+    db: Connection, visibility: Visibility, names: Sequence[tuple[int, str]]
 ) -> list[NamespaceRow | None]:
     """Return the namespace of each (registry key, name)."""
-    raise NotImplementedError
+    return find_rows(
+        db,
+        names,
+        _listing(visibility),
+        lambda wanted: wanted.source.join(
+            namespace, and_(namespace.c.registry_id == wanted.first, namespace.c.name == wanted.second)
+        ),
+        _repository_count(visibility, namespace) > 0,
+    )
 
 
 def page_namespaces(
@@ -34,15 +49,52 @@ def page_namespaces(
     request: PageRequest,
     prefix: str | None = None,
 ) -> list[Page[NamespaceRow]]:
-    """Return a page of each registry's namespaces, by name, those that start with `prefix`."""
-    raise NotImplementedError
+    """Return a page of each registry's namespaces, by name, those that start with `prefix`.
+
+    Raises InvalidFilterError if the prefix is too long.
+    """
+    members = _in_registry(visibility, prefix)
+    sort = sort_by(_BY_NAME, "name", _item, namespace)
+    return read_pages(db, registry_keys, _listing(visibility), members, sort, request)
 
 
 def count_namespaces(
-    db: Connection,
-    visibility: Visibility,
-    registry_keys: Sequence[int],
-    prefix: str | None = None,
+    db: Connection, visibility: Visibility, registry_keys: Sequence[int], prefix: str | None = None
 ) -> list[int]:
     """Return how many namespaces each registry has that start with `prefix`."""
-    raise NotImplementedError
+    return count_members(db, registry_keys, _in_registry(visibility, prefix))
+
+
+def _in_registry(visibility: Visibility, prefix: str | None) -> Members:
+    conditions = (
+        _repository_count(visibility, _item) > 0,
+        *([] if prefix is None else starts_with(_item.c.name, check_prefix(prefix))),
+    )
+    return Members("registry.namespaces", _item, _item.c.id, _item.c.registry_id, conditions)
+
+
+def _listing(visibility: Visibility) -> Listing[NamespaceRow]:
+    columns = (
+        namespace.c.id,
+        namespace.c.registry_id,
+        namespace.c.name,
+        _repository_count(visibility, namespace),
+    )
+    return Listing(NamespaceRow, columns, namespace, namespace.c.id)
+
+
+def _repository_count(visibility: Visibility, table: FromClause) -> ColumnElement[int]:
+    if visibility.is_everything:
+        return table.c.repository_count
+    below = repository.alias("below")
+    return (
+        select(func.count())
+        .where(
+            below.c.registry_id == table.c.registry_id,
+            below.c.absent_at.is_(None),
+            below.c.name > table.c.name + literal_column("'/'"),
+            below.c.name < table.c.name + literal_column("'0'"),
+            visibility.restrict(below.c.id),
+        )
+        .scalar_subquery()
+    )

@@ -1,31 +1,77 @@
-"""Read repositories (being filled in)."""
+"""Read repositories: by their keys and names, and the lists of a registry, a namespace and a layer.
+
+Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
+Lists hold present repositories; an absent one is found only by its key or its name, with `absent_at`.
+"""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, and_, select, type_coerce
 
-from graph.store.filters import Order, RepositoryFilter, RepositoryOrder
-from graph.store.pages import Page, PageRequest
-from graph.store.rows import RepositoryRow
+from graph.store.conditions import contains, repository_conditions
+from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
+from graph.store.keys import key_set
+from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
+from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
+from graph.store.rows import Completeness, RepositoryRow
+from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
+
+_COLUMNS = (
+    repository.c.id,
+    repository.c.registry_id,
+    repository.c.name,
+    repository.c.namespace,
+    type_coerce(repository.c.completeness, Choice(Completeness)),
+    repository.c.first_seen_at,
+    repository.c.observed_at,
+    repository.c.crawled_at,
+    repository.c.changed_at,
+    repository.c.absent_at,
+    repository.c.error_code,
+    repository.c.error_message,
+)
+_LISTING = Listing(RepositoryRow, _COLUMNS, repository, repository.c.id)
+
+# The repositories of a layer are read from what says that they hold it: its keys are in order of first sight.
+_OF_LAYER = Listing(
+    RepositoryRow,
+    _COLUMNS,
+    repository_blob,
+    repository_blob.c.id,
+    (Join(repository, repository.c.id == repository_blob.c.repository_id),),
+)
+
+_BY_NAME = Order(RepositoryOrder.NAME)
+_BY_FIRST_SIGHT = Order(RepositoryOrder.FIRST_SEEN)
+_ALL = RepositoryFilter()
+
+# What inner queries read from.
+_item = repository.alias("item")
+_holder = repository_blob.alias("holder")
+_above = namespace.alias("above")
 
 
 def load_repositories(
-    db: Connection,
-    visibility: Visibility,
-    keys: Sequence[int],
+    db: Connection, visibility: Visibility, keys: Sequence[int]
 ) -> list[RepositoryRow | None]:
     """Return the repository of each key, absent ones too; None where the key is unknown."""
-    raise NotImplementedError
+    return load_rows(db, keys, _LISTING, visibility.restrict(repository.c.id))
 
 
 def find_repositories(
-    db: Connection,
-    visibility: Visibility,
-    names: Sequence[tuple[int, str]],
+    db: Connection, visibility: Visibility, names: Sequence[tuple[int, str]]
 ) -> list[RepositoryRow | None]:
     """Return the repository of each (registry key, name), absent ones too."""
-    raise NotImplementedError
+    return find_rows(
+        db,
+        names,
+        _LISTING,
+        lambda wanted: wanted.source.join(
+            repository, and_(repository.c.registry_id == wanted.first, repository.c.name == wanted.second)
+        ),
+        visibility.restrict(repository.c.id),
+    )
 
 
 def page_repositories(
@@ -36,8 +82,9 @@ def page_repositories(
     filter: RepositoryFilter | None = None,
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
-    """Return a page of each registry's present repositories."""
-    raise NotImplementedError
+    """Return a page of each registry's present repositories; by name unless told."""
+    members = _in_registry(db, visibility, filter or _ALL)
+    return read_pages(db, registry_keys, _LISTING, members, _sort(order or _BY_NAME), request)
 
 
 def count_repositories(
@@ -47,7 +94,9 @@ def count_repositories(
     filter: RepositoryFilter | None = None,
 ) -> list[int]:
     """Return how many present repositories of each registry the filter keeps."""
-    raise NotImplementedError
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, registry_keys, registry.c.id, registry.c.repository_count)
+    return count_members(db, registry_keys, _in_registry(db, visibility, filter or _ALL))
 
 
 def page_namespace_repositories(
@@ -58,8 +107,9 @@ def page_namespace_repositories(
     filter: RepositoryFilter | None = None,
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
-    """Return a page of the present repositories below each namespace, at any depth."""
-    raise NotImplementedError
+    """Return a page of the present repositories below each namespace, at any depth; by name unless told."""
+    members = _in_namespace(db, visibility, filter or _ALL)
+    return read_pages(db, namespace_keys, _LISTING, members, _sort(order or _BY_NAME), request)
 
 
 def count_namespace_repositories(
@@ -69,7 +119,9 @@ def count_namespace_repositories(
     filter: RepositoryFilter | None = None,
 ) -> list[int]:
     """Return how many present repositories below each namespace the filter keeps."""
-    raise NotImplementedError
+    if visibility.is_everything and (filter or _ALL) == _ALL:
+        return load_counts(db, namespace_keys, namespace.c.id, namespace.c.repository_count)
+    return count_members(db, namespace_keys, _in_namespace(db, visibility, filter or _ALL))
 
 
 def page_layer_repositories(
@@ -79,35 +131,79 @@ def page_layer_repositories(
     request: PageRequest,
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
-    """Return a page of the repositories that use each layer, first seen to first."""
-    raise NotImplementedError
+    """Return a page of the repositories that use each layer; first seen to use it first, unless told."""
+    order = order or _BY_FIRST_SIGHT
+    members = _of_layer(visibility, order.field is not RepositoryOrder.FIRST_SEEN)
+    return read_pages(db, layer_keys, _OF_LAYER, members, _sort(order), request)
 
 
-def count_layer_repositories(
-    db: Connection,
-    visibility: Visibility,
-    layer_keys: Sequence[int],
-) -> list[int]:
+def count_layer_repositories(db: Connection, visibility: Visibility, layer_keys: Sequence[int]) -> list[int]:
     """Return how many repositories use each layer."""
-    raise NotImplementedError
+    if visibility.is_everything:
+        return load_counts(db, layer_keys, blob.c.id, blob.c.repository_count)
+    return count_members(db, layer_keys, _of_layer(visibility, False))
 
 
 def search_repositories(
-    db: Connection,
-    visibility: Visibility,
-    text: str,
-    registry_keys: Sequence[int],
-    request: PageRequest,
+    db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int], request: PageRequest
 ) -> Page[RepositoryRow]:
-    """Return a page of the present repositories of these registries whose name contains the text, by name."""
-    raise NotImplementedError
+    """Return a page of the present repositories of these registries whose name contains the text, by name.
+
+    Upper and lower case are the same. Raises InvalidFilterError if there is no text, or too much.
+    """
+    members = _with_text(db, visibility, text, registry_keys)
+    return read_pages(db, [0], _LISTING, members, _sort(_BY_NAME), request)[0]
 
 
-def count_search(
-    db: Connection,
-    visibility: Visibility,
-    text: str,
-    registry_keys: Sequence[int],
-) -> int:
+def count_search(db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]) -> int:
     """Return how many present repositories of these registries have the text in their name."""
-    raise NotImplementedError
+    return count_members(db, [0], _with_text(db, visibility, text, registry_keys))[0]
+
+
+def _shown(visibility: Visibility) -> list[ColumnElement[bool]]:
+    return [_item.c.absent_at.is_(None), visibility.restrict(_item.c.id)]
+
+
+def _in_registry(db: Connection, visibility: Visibility, filter: RepositoryFilter) -> Members:
+    conditions = _shown(visibility) + repository_conditions(db, filter, _item)
+    return Members("registry.repositories", _item, _item.c.id, _item.c.registry_id, tuple(conditions))
+
+
+def _in_namespace(db: Connection, visibility: Visibility, filter: RepositoryFilter) -> Members:
+    source = _above.join(
+        _item,
+        and_(
+            _item.c.registry_id == _above.c.registry_id,
+            # "0" is what follows "/": the names that start with the namespace and a slash, and no others.
+            _item.c.name > _above.c.name + "/",
+            _item.c.name < _above.c.name + "0",
+        ),
+    )
+    conditions = _shown(visibility) + repository_conditions(db, filter, _item)
+    return Members("namespace.repositories", source, _item.c.id, _above.c.id, tuple(conditions))
+
+
+def _of_layer(visibility: Visibility, is_sorted: bool) -> Members:
+    source = _holder.join(_item, _item.c.id == _holder.c.repository_id) if is_sorted else _holder
+    condition = visibility.restrict(_holder.c.repository_id)
+    return Members("layer.repositories", source, _holder.c.id, _holder.c.blob_id, (condition,))
+
+
+def _with_text(db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]) -> Members:
+    registries = key_set(db, registry_keys, "registries")
+    conditions = (
+        _item.c.registry_id.in_(select(registries.value).select_from(registries.source)),
+        # Names are lower case, by the specification.
+        contains(_item.c.name, check_search(text)),
+    )
+    return Members("search.repositories", _item, _item.c.id, None, (*_shown(visibility), *conditions))
+
+
+def _sort(order: Order[RepositoryOrder]) -> Sort:
+    column = {
+        RepositoryOrder.NAME: "name",
+        RepositoryOrder.FIRST_SEEN: None,
+        RepositoryOrder.CHANGED: "changed_at",
+        RepositoryOrder.SIZE: "stored_bytes",
+    }[order.field]
+    return sort_by(order, column, _item, repository)
