@@ -19,7 +19,7 @@ it away.
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from graph.sample.answers import (
@@ -166,9 +166,7 @@ class SampleRegistry:
             method=scope["method"],
             path=scope["path"],
             query=scope.get("query_string", b"").decode("latin-1"),
-            headers={
-                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-            },
+            headers=join_headers(scope["headers"]),
         )
         await self._record(request)
         answer = self.answer(request)
@@ -318,6 +316,15 @@ FAULT_CODES: Mapping[int, str] = {
     404: "NAME_UNKNOWN",
     429: "TOOMANYREQUESTS",
 }
+
+
+def join_headers(lines: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    # skopeo sends one Accept line for each media type; RFC 9110, 5.2, has them joined.
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in lines:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
 
 
 def lexical(name: str) -> tuple[str, str]:

@@ -76,13 +76,13 @@ class Census:
             self._add_content(repository, child, content)
 
 
-def take_census(url: str, untagged: Iterable[tuple[str, str]] = ()) -> Census:
-    """Everything the registry holds that a tag, an index or `untagged` (repository, digest) leads to."""
+def take_census(url: str, repositories: Iterable[str], untagged: Iterable[tuple[str, str]] = ()) -> Census:
+    """What the repositories hold that a tag, an index or `untagged` (repository, digest) leads to."""
     skopeo = Skopeo(url)
     census = Census()
     by_hand = list(untagged)
     with ThreadPoolExecutor(4) as pool:
-        for repository in list_repositories(url):
+        for repository in repositories:
             tags = skopeo.list_tags(repository)
             seen = dict(
                 zip(tags, pool.map(skopeo.inspect, [f"{repository}:{tag}" for tag in tags]), strict=True)

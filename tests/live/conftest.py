@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from live.census import Census, take_census
+from live.census import Census, list_repositories, take_census
 from live.client import Graph
 from live.rigs import crane_registry, docker_registry, ocigraph, referrers_registry
 from live.seeding import Builder, Seeded, seed
@@ -50,7 +50,7 @@ def registry(
     has_referrers = request.param == WITH_REFERRERS
     with RIGS[request.param](tmp_path_factory.mktemp(request.param)) as url:
         seeded = seed(url, builder, has_referrers=has_referrers)
-        yield LiveRegistry(url, has_referrers, seeded, take_census(url, seeded.kinds))
+        yield LiveRegistry(url, has_referrers, seeded, take_census(url, list_repositories(url), seeded.kinds))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builders import Built, make_image, make_layer
-from live.census import take_census
+from live.census import list_repositories, take_census
 from live.client import Graph
 from live.conftest import RIGS
 from live.rigs import kill, ocigraph, wait_until
@@ -128,7 +128,7 @@ def test_killed_crawl_goes_on(url: str, tmp_path: Path) -> None:
     with ocigraph(url, store) as (server, _):
         graph = Graph(server)
         graph.wait_for_crawl()
-        for name, tags in take_census(url).tags.items():
+        for name, tags in take_census(url, list_repositories(url)).tags.items():
             for tag, digest in tags.items():
                 found = graph.ask(TAG, {"name": name, "tag": tag})["repository"]["tag"]
                 assert digest == found["artifact"]["digest"]

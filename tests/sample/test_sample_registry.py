@@ -178,6 +178,15 @@ async def test_accept_must_name_the_media_type(connect: Connect, accept: str, st
         assert codes(response) == ["MANIFEST_UNKNOWN"]
 
 
+async def test_accept_may_be_on_several_lines(connect: Connect) -> None:
+    """Repeated header lines are one list, as skopeo sends its Accept."""
+    registry = SampleRegistry()
+    registry.put_manifest("app", manifest(), tag="v1")
+    lines = [("Accept", OCI_MANIFEST), ("Accept", DOCKER_MANIFEST)]
+    response = await connect(registry).get("/v2/app/manifests/v1", headers=lines)
+    assert response.status_code == 200
+
+
 async def test_matching_entity_tag_is_304(connect: Connect) -> None:
     """If-None-Match of the digest: 304 without a body; of another: the manifest."""
     registry = SampleRegistry()
