@@ -1,0 +1,116 @@
+"""Find the Authorization header for a request, and remember how this registry wants to be asked.
+
+Rules of this file: it sends nothing but through the function it was given, and only to token servers that
+`auth.pin_realm` let pass. Nothing is offered before the registry asked for it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+
+from graph.errors import RegistryDeniedError
+from graph.oci.reference import RegistryName
+from graph.registry.auth import (
+    Basic,
+    Bearer,
+    Credentials,
+    Scheme,
+    Token,
+    choose_scheme,
+    choose_scope,
+    token_flow,
+)
+from graph.registry.headers import parse_challenges
+from graph.registry.origin import Origin
+from graph.registry.tokens import TokenCache, TokenKey
+from graph.registry.wire import Reply, Request
+
+# Scopes remembered that a registry wanted in place of ours; one repository has one or two.
+MAX_LEARNED_SCOPES = 4096
+
+
+class Authorizer:
+    """What one registry wants to see before it answers."""
+
+    def __init__(
+        self,
+        registry: RegistryName,
+        origin: Origin,
+        credentials: Credentials | None,
+        token_hosts: Sequence[str],
+        clock: Callable[[], datetime],
+        send: Callable[[Request], Awaitable[Reply]],
+    ) -> None:
+        self._registry = registry
+        self._origin = origin
+        self._credentials = credentials
+        self._token_hosts = tuple(token_hosts)
+        self._clock = clock
+        self._send = send
+        self._tokens = TokenCache(clock)
+        self._scheme: Scheme | None = None
+        self._learned_scopes: dict[str | None, str | None] = {}
+
+    async def aclose(self) -> None:
+        """Stop every token request under way."""
+        await self._tokens.aclose()
+
+    async def prepare(self, request: Request) -> str | None:
+        """The header to send at once, from what the registry asked for before; None if it never asked."""
+        match self._scheme:
+            case Bearer() as bearer:
+                return await self._obtain(
+                    bearer, self._learned_scopes.get(request.scope, request.scope), refused=None
+                )
+            case Basic() if self._credentials is not None:
+                return self._credentials.authorization()
+            case _:
+                return None
+
+    async def answer(self, request: Request, reply: Reply, sent: str | None) -> str:
+        """The header to send in answer to a 401, where `sent` is the header that was refused.
+
+        Raises RegistryDeniedError when there is nothing better to offer than what was refused.
+        """
+        challenges = parse_challenges(reply.headers.get_list("www-authenticate"))
+        try:
+            scheme = choose_scheme(challenges, self._origin, self._token_hosts, self._credentials)
+        except ValueError as error:
+            raise request.error(RegistryDeniedError, str(error), http_status=401) from None
+        self._scheme = scheme
+        if isinstance(scheme, Bearer):
+            scope = choose_scope(request.scope, scheme.scope)
+            self._learn(request.scope, scope)
+            offer = await self._obtain(scheme, scope, refused=sent)
+        else:
+            # `choose_scheme` takes Basic only where there are credentials.
+            offer = self._credentials.authorization() if self._credentials is not None else ""
+        if not offer or offer == sent:
+            raise request.error(RegistryDeniedError, "refuses the credentials", http_status=401)
+        return offer
+
+    def _learn(self, own: str | None, wanted: str | None) -> None:
+        self._learned_scopes.pop(own, None)
+        if wanted != own:
+            self._learned_scopes[own] = wanted
+            if len(self._learned_scopes) > MAX_LEARNED_SCOPES:
+                del self._learned_scopes[next(iter(self._learned_scopes))]
+
+    async def _obtain(self, bearer: Bearer, scope: str | None, refused: str | None) -> str:
+        identity = self._credentials.username if self._credentials is not None else None
+        key = TokenKey(bearer.realm, bearer.service, identity, scope)
+        self._tokens.discard(key, refused)
+
+        async def fetch() -> Token:
+            return await self._fetch(bearer, scope)
+
+        return (await self._tokens.obtain(key, fetch)).authorization()
+
+    async def _fetch(self, bearer: Bearer, scope: str | None) -> Token:
+        flow = token_flow(self._registry, bearer, scope, self._credentials, self._clock())
+        request = next(flow)
+        while True:
+            try:
+                request = flow.send(await self._send(request))
+            except StopIteration as done:
+                token: Token = done.value
+                return token

@@ -1,0 +1,329 @@
+"""Read one registry: its repositories, tags, manifests, configs and referrers.
+
+1.  Names and digests were proved by the parsers of `graph.oci`; no other text gets into a URL.
+2.  Bytes that a digest names are held against it before anyone sees them.
+3.  A list either comes whole or ends in an error; what was yielded before the error is still true.
+4.  What a registry cannot do is found out once and remembered in `capabilities`.
+
+It only reads: there is no method here, nor a request in `wire`, that could change a registry.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from graph.errors import (
+    ContentTooLargeError,
+    InvalidDigestError,
+    InvalidNameError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnknownError,
+    RegistryUnsupportedError,
+)
+from graph.oci.descriptor import Descriptor
+from graph.oci.digest import Digest, compute_digest, parse_digest, verify_digest
+from graph.oci.media_types import strip_parameters
+from graph.oci.reference import RegistryName, RepositoryName, TagName, parse_repository_name, parse_tag_name
+from graph.registry.auth import Credentials
+from graph.registry.capability import Capability, CapabilityState
+from graph.registry.dialects import Dialect, choose_dialect
+from graph.registry.exchange import Exchange, RetryPolicy
+from graph.registry.ledger import Ledger, RequestKind
+from graph.registry.listing import Listing, Pager, read_page
+from graph.registry.origin import AddressGuard, host_of, parse_origin
+from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
+from graph.registry.transport import RegistryTransport
+from graph.registry.wire import MAX_CONFIG_BYTES, Endpoint, Reply, Request, next_query
+from graph.settings import RegistrySettings
+
+Name = TypeVar("Name", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestHead:
+    """What a HEAD says of a manifest. Nothing of it is verified; what the registry leaves out is None."""
+
+    digest: Digest | None
+    media_type: str | None
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest's exact bytes and the digest they have. `media_type` is what the registry calls them."""
+
+    digest: Digest
+    media_type: str | None
+    data: bytes
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class RegistryClient:
+    """One registry, as seen by one identity. An async context manager; close it to close its connections."""
+
+    def __init__(
+        self,
+        settings: RegistrySettings,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        dialect: Dialect | None = None,
+        retries: RetryPolicy | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """`transport` takes the place of the network, and is closed with the client.
+
+        Raises SettingsError for a dialect that does not exist.
+        """
+        self.name: RegistryName = settings.name
+        self.dialect: Dialect = dialect or choose_dialect(settings.dialect)
+        self.ledger = Ledger()
+        self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
+        self.dropped = 0
+        """Entries of lists that were no valid names."""
+        self._page_sizes: dict[RequestKind, int | None] = {}
+        self._page_size = settings.page_size
+        self._probe = asyncio.Lock()
+        origin = parse_origin(settings.url)
+        self._endpoint = Endpoint(settings.name, origin)
+        guard = AddressGuard(origin, map(host_of, settings.token_hosts))
+        credentials = None
+        if settings.username is not None and settings.password is not None:
+            credentials = Credentials(settings.username, settings.password.get_secret_value())
+        self._exchange = Exchange(
+            self._endpoint,
+            transport or RegistryTransport(guard),
+            guard=guard,
+            ledger=self.ledger,
+            credentials=credentials,
+            token_hosts=settings.token_hosts,
+            concurrency=settings.concurrency,
+            timeout=settings.timeout,
+            retries=retries or RetryPolicy(),
+            clock=clock,
+        )
+
+    def __repr__(self) -> str:
+        return f"RegistryClient({self.name!r}, dialect={self.dialect.name!r})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._exchange.aclose()
+
+    async def ping(self) -> None:
+        """Nothing, if the registry answers `/v2/` to us; raises RegistryError if not."""
+        await self._exchange.ask(self._endpoint.ping())
+
+    async def list_repositories(self) -> AsyncIterator[tuple[RepositoryName, ...]]:
+        """Yield the repositories, one tuple a page, in the registry's own order; a name may come twice.
+
+        Raises RegistryUnsupportedError where there is no catalog, RegistryError when the list was cut short.
+        """
+        has_catalog = False
+        try:
+            async for names in self._pages(self.dialect.catalog()):
+                has_catalog = True
+                self.capabilities[Capability.CATALOG] = CapabilityState.SUPPORTED
+                yield self._keep(names, parse_repository_name)
+        except (RegistryUnknownError, RegistryUnsupportedError) as error:
+            if has_catalog:
+                raise
+            self.capabilities[Capability.CATALOG] = CapabilityState.UNSUPPORTED
+            raise RegistryUnsupportedError(
+                f"{self.name} does not list its repositories ({error.request})", **_facts(error)
+            ) from error
+
+    async def list_tags(self, repository: RepositoryName) -> AsyncIterator[tuple[TagName, ...]]:
+        """Yield the repository's tags, one tuple a page, in the registry's own order; a tag may come twice.
+
+        Raises RegistryUnknownError where the registry does not know the repository, which distribution 2.8
+        also says of one that holds untagged manifests only; RegistryError when the list was cut short.
+        """
+        async for names in self._pages(self.dialect.tags(repository)):
+            yield self._keep(names, parse_tag_name)
+
+    async def head_manifest(self, repository: RepositoryName, reference: TagName | Digest) -> ManifestHead:
+        """What the registry says a tag or digest is, without its bytes.
+
+        Asked by digest, the answer has that digest. Raises RegistryUnknownError where there is none.
+        """
+        request = self._endpoint.manifest("HEAD", repository, reference)
+        reply = await self._exchange.ask(request)
+        named = _read_digest(reply)
+        if _is_digest(reference):
+            asked = Digest(reference)
+            # Another algorithm is allowed; another digest of the same one is a lie.
+            if named is not None and named != asked and _algorithm(named) == _algorithm(asked):
+                raise request.error(RegistryProtocolError, f"answers with {named} for another digest")
+            named = asked
+        length = reply.headers.get("content-length", "")
+        size = int(length) if length.isascii() and length.isdigit() and len(length) <= 15 else None
+        return ManifestHead(named, _read_media_type(reply), size)
+
+    async def get_manifest(self, repository: RepositoryName, reference: TagName | Digest) -> FetchedManifest:
+        """The bytes of a manifest, and their digest as computed here.
+
+        Raises RegistryUnknownError where there is none, DigestMismatchError when the bytes are not what a
+        digest names, ContentTooLargeError.
+        """
+        reply = await self._exchange.ask(self._endpoint.manifest("GET", repository, reference))
+        # Docker-Content-Digest is not looked at: it is missing on ECR and wrong on "so many registries"
+        # (go-containerregistry, fetcher.go), and the bytes tell better.
+        if _is_digest(reference):
+            digest = Digest(reference)
+            verify_digest(reply.body, digest)
+        else:
+            digest = compute_digest(reply.body)
+        return FetchedManifest(digest, _read_media_type(reply), reply.body)
+
+    async def get_config(self, repository: RepositoryName, descriptor: Descriptor) -> bytes:
+        """The bytes of a config, verified; its `urls`, if it has any, are never asked.
+
+        Raises RegistryUnknownError, DigestMismatchError, ContentTooLargeError (before a request, if it says
+        so).
+        """
+        if descriptor.size > MAX_CONFIG_BYTES:
+            raise ContentTooLargeError("the config", MAX_CONFIG_BYTES)
+        reply = await self._exchange.ask(self._endpoint.config(repository, descriptor.digest))
+        verify_digest(reply.body, descriptor.digest)
+        return reply.body
+
+    async def list_referrers(self, repository: RepositoryName, digest: Digest) -> tuple[Descriptor, ...]:
+        """Everything the registry says refers to a digest, which need not exist itself.
+
+        Raises RegistryUnsupportedError where there is no such API, at once when that is known: only the
+        first request to a registry ever finds out, and the others wait for it.
+        """
+        if self.capabilities[Capability.REFERRERS] is CapabilityState.UNKNOWN:
+            async with self._probe:
+                if self.capabilities[Capability.REFERRERS] is CapabilityState.UNKNOWN:
+                    return await self._list_referrers(repository, digest)
+        return await self._list_referrers(repository, digest)
+
+    async def _list_referrers(self, repository: RepositoryName, digest: Digest) -> tuple[Descriptor, ...]:
+        if self.capabilities[Capability.REFERRERS] is CapabilityState.UNSUPPORTED:
+            request = self._endpoint.referrers(repository, digest, "")
+            raise request.error(RegistryUnsupportedError, "has no referrers API")
+        found: dict[Digest, Descriptor] = {}
+        pager = Pager(None)
+        try:
+            async for request, reply in self._walk(
+                pager, lambda query: self._endpoint.referrers(repository, digest, query)
+            ):
+                if not is_referrers_index(reply):
+                    raise request.error(
+                        RegistryUnsupportedError, "sent no index of referrers", http_status=200
+                    )
+                self.capabilities[Capability.REFERRERS] = CapabilityState.SUPPORTED
+                try:
+                    descriptors = read_referrers(reply)
+                    found.update((descriptor.digest, descriptor) for descriptor in descriptors)
+                    if len(found) > MAX_REFERRERS:
+                        raise ValueError(f"lists more than {MAX_REFERRERS} referrers")
+                    digests = [descriptor.digest for descriptor in descriptors]
+                    pager.accept(digests, next_query(request, reply))
+                except ValueError as error:
+                    raise request.error(RegistryProtocolError, str(error)) from None
+        except RegistryError as error:
+            if self.capabilities[Capability.REFERRERS] is CapabilityState.UNKNOWN and says_missing(error):
+                self.capabilities[Capability.REFERRERS] = CapabilityState.UNSUPPORTED
+                raise RegistryUnsupportedError(
+                    f"{self.name} has no referrers API ({error.request})", **_facts(error)
+                ) from error
+            raise
+        return tuple(found.values())
+
+    async def _pages(self, listing: Listing) -> AsyncIterator[list[str]]:
+        pager = Pager(self._page_sizes.get(listing.kind, self._page_size))
+        async for request, reply in self._walk(
+            pager, lambda query: self._endpoint.list(listing.kind, listing.path, query, listing.scope)
+        ):
+            try:
+                names, dropped = read_page(listing, reply.body)
+            except ValueError as error:
+                raise request.error(RegistryProtocolError, str(error)) from None
+            self.dropped += dropped
+            self._page_sizes[listing.kind] = pager.page_size
+            cut_short = None
+            try:
+                pager.accept(names, next_query(request, reply))
+            except ValueError as error:
+                cut_short = request.error(RegistryProtocolError, str(error))
+            yield names  # what the page says is true even where it cannot be followed
+            if cut_short is not None:
+                raise cut_short
+
+    async def _walk(
+        self, pager: Pager, build: Callable[[str], Request]
+    ) -> AsyncIterator[tuple[Request, Reply]]:
+        """Ask page after page; whoever iterates tells the pager what came before it asks for the next."""
+        while pager.query is not None:
+            request = build(pager.query)
+            page = pager.pages + 1
+            try:
+                reply = await self._exchange.ask(request)
+            except RegistryError as error:
+                if pager.refuse(error.http_status):
+                    continue
+                if page > 1 and error.http_status in (400, 404):
+                    # Never "unknown": the first page was there.
+                    reason = f"broke its list off with {error.http_status} at page {page}"
+                    raise request.error(
+                        RegistryProtocolError, reason, http_status=error.http_status
+                    ) from error
+                raise
+            yield request, reply
+
+    def _keep(self, names: Sequence[str], parse: Callable[[str], Name]) -> tuple[Name, ...]:
+        """The names that the specification allows; Artifactory lists digests as tags, for one."""
+        kept: list[Name] = []
+        for name in names:
+            try:
+                kept.append(parse(name))
+            except InvalidNameError:
+                self.dropped += 1
+        return tuple(kept)
+
+
+def _facts(error: RegistryError) -> dict[str, Any]:
+    return {
+        "registry": error.registry,
+        "request": error.request,
+        "http_status": error.http_status,
+        "codes": error.codes,
+    }
+
+
+def _is_digest(reference: TagName | Digest) -> bool:
+    return ":" in reference  # which no tag may hold
+
+
+def _algorithm(digest: Digest) -> str:
+    return digest.partition(":")[0]
+
+
+def _read_digest(reply: Reply) -> Digest | None:
+    try:
+        return parse_digest(reply.headers.get("docker-content-digest", ""))
+    except InvalidDigestError:
+        return None
+
+
+def _read_media_type(reply: Reply) -> str | None:
+    return strip_parameters(reply.headers.get("content-type", "")) or None

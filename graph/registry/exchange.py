@@ -1,0 +1,255 @@
+"""Put one request to a registry and take the answer: authorised, redirected, capped, timed, counted.
+
+1.  `ask` retries what may pass by itself (no answer, 5xx, 429), waiting as long as `Retry-After` says, up
+    to a bound.
+2.  Each attempt sends what authorization is known, and answers one 401 from the registry's own origin.
+3.  Each request takes a slot, has a deadline for all of it, and follows at most `MAX_REDIRECTS` by hand.
+4.  Each body is read as it arrives and cut at the limit of its kind.
+
+Rules of this file: transports are called directly, not through `httpx.AsyncClient`, whose habits are a
+danger here: it keeps cookies, decompresses without a limit, lets its auth flow answer the challenges of
+whatever host it was redirected to, and logs every URL, signatures included. Credentials never go to another
+origin than the one that asked for them. Only errors of this package leave.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime
+
+import httpx
+import stamina
+
+from graph.errors import (
+    ContentTooLargeError,
+    GraphError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+)
+from graph.registry.auth import Credentials
+from graph.registry.authorizer import Authorizer
+from graph.registry.ledger import Ledger, RequestKind
+from graph.registry.origin import AddressGuard, parse_origin, resolve_redirect
+from graph.registry.transport import CONNECT_TIMEOUT, explain_failure
+from graph.registry.wire import (
+    MAX_ERROR_BYTES,
+    USER_AGENT,
+    Endpoint,
+    Reply,
+    Request,
+    explain,
+    parse_retry_after,
+)
+
+# Hops of one request. Registries need one (blob to storage) or two (registry.k8s.io); curl and Go stop at 10.
+MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+# Kinds whose body is content named by a digest, so that a body that is too large is the content's fault.
+_CONTENT_KINDS = {RequestKind.MANIFEST_GET: "the manifest", RequestKind.CONFIG: "the config"}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how long to go on. All times are in seconds."""
+
+    attempts: int = 4
+    wait_initial: float = 0.5
+    wait_max: float = 8.0
+    wait_jitter: float = 0.5
+    retry_after_max: float = 60.0
+    """A `Retry-After` beyond this is not waited for; the error carries it, and who asked decides."""
+
+
+class Exchange:
+    """The way to one registry. Its text shows no secret."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        guard: AddressGuard,
+        ledger: Ledger,
+        credentials: Credentials | None,
+        token_hosts: Sequence[str],
+        concurrency: int,
+        timeout: float,
+        retries: RetryPolicy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._endpoint = endpoint
+        self._transport = transport
+        self._guard = guard
+        self._ledger = ledger
+        self._timeout = timeout
+        self._retries = retries
+        self._clock = clock
+        self._slots = asyncio.Semaphore(concurrency)
+        self._resume_at = -math.inf
+        self._authorizer = Authorizer(
+            endpoint.registry, endpoint.origin, credentials, token_hosts, clock, self._send_token_request
+        )
+
+    def __repr__(self) -> str:
+        return f"Exchange({self._endpoint.origin})"
+
+    async def aclose(self) -> None:
+        """Stop what is under way and close the connections."""
+        await self._authorizer.aclose()
+        await self._transport.aclose()
+
+    async def ask(self, request: Request) -> Reply:
+        """The answer with status 200.
+
+        Raises RegistryError for any other, ContentTooLargeError for a manifest or config over its limit.
+        """
+        policy = self._retries
+        async for attempt in stamina.retry_context(
+            on=self._wait_before_retry,
+            attempts=policy.attempts,
+            timeout=None,
+            wait_initial=policy.wait_initial,
+            wait_max=policy.wait_max,
+            wait_jitter=policy.wait_jitter,
+        ):
+            with attempt:
+                return await self._ask_once(request)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _wait_before_retry(self, error: Exception) -> bool | float:
+        """What stamina asks: not again, again after its own back-off, or again after so many seconds."""
+        if not isinstance(error, GraphError) or not error.retryable:
+            return False
+        retry_after = error.retry_after if isinstance(error, RegistryError) else None
+        if retry_after is None:
+            return True
+        return retry_after if retry_after <= self._retries.retry_after_max else False
+
+    async def _ask_once(self, request: Request) -> Reply:
+        authorization = await self._authorizer.prepare(request)
+        reply = await self._send(request, authorization)
+        if reply.status == 401 and not reply.is_foreign:
+            # Once: a registry that refuses what it has just asked for will refuse it again.
+            authorization = await self._authorizer.answer(request, reply, authorization)
+            reply = await self._send(request, authorization)
+            if reply.status == 401 and not reply.is_foreign:
+                raise request.error(RegistryDeniedError, "refuses the credentials", http_status=401)
+        if reply.status != 200:
+            raise explain(request, reply, self._clock())
+        return reply
+
+    async def _send_token_request(self, request: Request) -> Reply:
+        return await self._send(request, request.authorization)
+
+    def _note_throttling(self, reply: Reply) -> None:
+        """Hold every request of this registry back, not only the one that was told to wait."""
+        if reply.status not in (429, 503) or reply.is_foreign:
+            return
+        wait = parse_retry_after(reply.headers.get("retry-after"), self._clock())
+        if wait is not None and wait <= self._retries.retry_after_max:
+            self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + wait)
+
+    async def _wait_for_turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        while (wait := self._resume_at - loop.time()) > 0:
+            await asyncio.sleep(wait)
+
+    async def _send(self, request: Request, authorization: str | None) -> Reply:
+        """One request and its redirects, within one slot and one deadline."""
+        async with self._slots:
+            await self._wait_for_turn()
+            try:
+                async with asyncio.timeout(self._timeout):
+                    reply = await self._follow(request, authorization)
+                self._note_throttling(reply)
+                return reply
+            except TimeoutError:
+                pass
+        reason = f"gave no complete answer within {self._timeout:g} s"
+        raise request.error(RegistryUnreachableError, reason)
+
+    async def _follow(self, request: Request, authorization: str | None) -> Reply:
+        origin = self._endpoint.origin
+        url, kind, is_foreign = request.url, request.kind, False
+        for _ in range(MAX_REDIRECTS + 1):
+            reply = await self._send_once(request, url, kind, authorization, is_foreign)
+            if reply.status not in _REDIRECTS or not request.follows_redirects:
+                return reply
+            try:
+                url = resolve_redirect(url, reply.headers.get("location"), origin, self._guard)
+            except ValueError as error:
+                raise request.error(RegistryProtocolError, str(error), http_status=reply.status) from None
+            if parse_origin(url) != origin:
+                # For good: a way back to the registry does not bring the credentials back.
+                authorization, is_foreign = None, True
+            kind = RequestKind.REDIRECT
+        raise request.error(RegistryProtocolError, f"redirects more than {MAX_REDIRECTS} times")
+
+    async def _send_once(
+        self, request: Request, url: str, kind: RequestKind, authorization: str | None, is_foreign: bool
+    ) -> Reply:
+        self._ledger.add(kind)
+        failure: httpx.HTTPError | httpx.InvalidURL | None = None
+        try:
+            response = await self._transport.handle_async_request(_to_httpx(request, url, authorization))
+            async with aclosing(response):
+                body = await _read_body(request, response)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            failure = error
+        # Raised here and not in the handler: the failure of a foreign transport may hold URLs and headers.
+        if failure is not None:
+            kind_of_error, reason = explain_failure(failure)
+            raise request.error(
+                kind_of_error, f"redirects to a server that {reason}" if is_foreign else reason
+            )
+        return Reply(response.status_code, response.headers, body, is_foreign)
+
+
+def _to_httpx(request: Request, url: str, authorization: str | None) -> httpx.Request:
+    headers = [("Accept", request.accept), ("Accept-Encoding", "identity"), ("User-Agent", USER_AGENT)]
+    if authorization is not None:
+        headers.append(("Authorization", authorization))
+    content = None
+    if request.form is not None:
+        headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+        content = request.form.encode()
+    extensions = {"timeout": {"connect": CONNECT_TIMEOUT}}
+    return httpx.Request(request.method, url, headers=headers, content=content, extensions=extensions)
+
+
+async def _read_body(request: Request, response: httpx.Response) -> bytes:
+    """The body up to its limit; of an answer other than 200 only as much as an error's codes need."""
+    if request.method == "HEAD":
+        return b""
+    is_error = response.status_code != 200
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", ""):
+        if is_error:
+            return b""
+        # Digests are of the bytes as they are, and a decompressor has no limit.
+        raise request.error(RegistryProtocolError, "sent a compressed body although asked not to")
+    limit = MAX_ERROR_BYTES if is_error else request.body_limit
+    length = response.headers.get("content-length", "")
+    if not is_error and length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        raise _too_large(request, limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            if is_error:
+                break
+            raise _too_large(request, limit)
+    return b"".join(chunks)[:limit]
+
+
+def _too_large(request: Request, limit: int) -> GraphError:
+    if request.kind in _CONTENT_KINDS:
+        return ContentTooLargeError(_CONTENT_KINDS[request.kind], limit)
+    return request.error(RegistryProtocolError, f"sent a body of more than {limit} bytes")

@@ -1,0 +1,146 @@
+"""Walk a list page by page, however the registry pages, and know whether it was the whole list.
+
+Rules of this file: no I/O. `Pager` says which query to ask next and is told what came back. A registry
+decides how many pages there are, so everything is bounded: pages, names, pages that bring nothing new, and
+a query is never asked twice. A list that was cut short raises; only a whole one ends.
+
+What is out there: distribution 2.8 ignores `n` and `last` for tags and sends all; Gitea pages without Link;
+GHCR and Quay list oldest first, ECR in no order; Pulp links to an empty last page; craneoperator met a
+registry whose next page was the first again; zot answers 404 and Harbor 400 when the name in `last` was
+deleted meanwhile.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graph.errors import ContentTooLargeError, MalformedManifestError
+from graph.oci.document import JsonLimits, decode_json
+from graph.registry.ledger import RequestKind
+from graph.registry.wire import MAX_PAGE_BYTES, last_query
+
+# Pages of one list. Docker Hub's published 457,627 repositories are 4,577 pages of 100.
+MAX_PAGES = 10_000
+# Names in one list: some four times the largest published registry.
+MAX_NAMES = 2_000_000
+# Pages in a row without a new name. A registry may page before it filters by what we may see, so some are
+# allowed.
+MAX_BARREN_PAGES = 10
+# Asked for when the registry refuses the page size of the settings; Quay's, ACR's and Docker Hub's maximum.
+SMALLER_PAGE_SIZE = 100
+
+_LIMITS = JsonLimits(max_bytes=MAX_PAGE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that a registry has: where it is and how a page of it is read."""
+
+    kind: RequestKind
+    path: str
+    scope: str
+    read: Callable[[Any], Any]
+    """From a page's JSON object to its list of names, which may be anything."""
+
+
+class Pager:
+    """The course of one list. `query` is what to ask next; None when the list is complete.
+
+    After each question call `accept` with what came, or `refuse` with the status that came instead. Both
+    decide; a ValueError means that the list was cut short, its text continues "the registry …".
+    """
+
+    def __init__(self, page_size: int | None) -> None:
+        """`page_size` None: leave `n` out and take what the registry thinks right."""
+        self.page_size = page_size
+        self._has_links = False
+        self._is_restarted = False
+        self._start()
+
+    def _start(self) -> None:
+        self.query: str | None = f"n={self.page_size}" if self.page_size else ""
+        self._pages = 0
+        self._barren_pages = 0
+        self._is_own_cursor = False
+        self._visited = {self.query}
+        # Hashes, not names: a third of the memory, and nobody can make two collide (Python's hashes are
+        # salted).
+        self._seen: set[int] = set()
+
+    @property
+    def pages(self) -> int:
+        """Pages accepted since the start or restart."""
+        return self._pages
+
+    def accept(self, names: Sequence[str], next_query: str | None) -> None:
+        """A page came, with these names and maybe a link to the next."""
+        known = len(self._seen)
+        self._seen.update(map(hash, names))
+        is_barren = len(self._seen) == known
+        self._pages += 1
+        if len(self._seen) > MAX_NAMES:
+            raise ValueError(f"lists more than {MAX_NAMES} names")
+        self._has_links = self._has_links or next_query is not None
+        if next_query is None:
+            next_query = self._own_query(names, is_barren)
+            self._is_own_cursor = next_query is not None
+        else:
+            self._is_own_cursor = False
+            self._barren_pages = self._barren_pages + 1 if is_barren else 0
+            if self._barren_pages >= MAX_BARREN_PAGES:
+                raise ValueError(f"sent {MAX_BARREN_PAGES} pages in a row without a new name")
+        if next_query is not None:
+            self._visit(next_query)
+        self.query = next_query
+
+    def refuse(self, status: int | None) -> bool:
+        """The question was refused: whether to go on, with another or because the list is whole."""
+        if self._is_own_cursor and status in (400, 404, 405):
+            # ECR answers 405 to a `last` it did not make. Without a Link the specification promises no more
+            # pages.
+            self.query = None
+            return True
+        if self._pages == 0 and status in (400, 405) and self.page_size is not None:
+            # distribution: 400 above catalog.maxentries; ECR: 405 above 1,000.
+            self.page_size = SMALLER_PAGE_SIZE if self.page_size > SMALLER_PAGE_SIZE else None
+            self._start()
+            return True
+        if self._pages > 0 and status in (400, 404) and not self._is_restarted:
+            self._is_restarted = True
+            self._start()
+            return True
+        return False
+
+    def _own_query(self, names: Sequence[str], is_barren: bool) -> str | None:
+        """For registries that page without Link: ask after the last name of a full page."""
+        is_full = self.page_size is not None and len(names) == self.page_size
+        if self._has_links or not is_full or is_barren:
+            return None
+        return last_query(len(names), names[-1])
+
+    def _visit(self, query: str) -> None:
+        if query in self._visited:
+            raise ValueError("leads back to a page it has sent before")
+        if self._pages >= MAX_PAGES:
+            raise ValueError(f"lists more than {MAX_PAGES} pages")
+        self._visited.add(query)
+
+
+def read_page(listing: Listing, body: bytes) -> tuple[list[str], int]:
+    """The texts of a page, and how many entries were none (Nexus lists nulls); ValueError for no page.
+
+    The Content-Type is not looked at: ECR sends lists as text/plain.
+    """
+    try:
+        document = decode_json(body, limits=_LIMITS)
+    except (MalformedManifestError, ContentTooLargeError) as error:
+        raise ValueError(f"sent a list that cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise ValueError("sent a list that is not a JSON object")
+    entries = listing.read(document)
+    if entries is None:
+        return [], 0  # distribution 2.8 writes null once the last tag is gone
+    if not isinstance(entries, list):
+        raise ValueError("sent a list that is none")
+    names = [entry for entry in entries if isinstance(entry, str)]
+    return names, len(entries) - len(names)

@@ -1,0 +1,287 @@
+"""What is sent to a registry and what its answers mean, without sending anything.
+
+Rules of this file: no I/O, no clock. A request can only be GET or HEAD, and POST to a token server:
+`Request` refuses to be anything else, so no code path can write to a registry. URLs are built from
+validated segments only. What an error body says beyond its codes is not repeated: registries put storage
+paths into `detail`.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from graph import __version__
+from graph.errors import (
+    InvalidNameError,
+    MalformedManifestError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryFailedError,
+    RegistryProtocolError,
+    RegistryThrottledError,
+    RegistryUnknownError,
+    RegistryUnsupportedError,
+)
+from graph.oci.digest import Digest
+from graph.oci.document import decode_json
+from graph.oci.media_types import MANIFEST_TYPES, OCI_IMAGE_INDEX
+from graph.oci.reference import RegistryName, RepositoryName, TagName
+from graph.registry.headers import next_link
+from graph.registry.ledger import RequestKind
+from graph.registry.origin import Origin, redact_url, resolve_url
+
+# Bytes read of a body, by what it is. Manifests: distribution takes 4 MiB, regclient reads 8. Configs: the
+# same.
+MAX_MANIFEST_BYTES = 8 * 1024 * 1024
+MAX_CONFIG_BYTES = 8 * 1024 * 1024
+# A registry without paging of tags (distribution 2.8) sends all of them at once: 16 MiB are some 400,000
+# names.
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+# What containers/image reads of a token answer; Entra's tokens have some 3 KiB.
+MAX_TOKEN_BYTES = 1024 * 1024
+# Read of an answer that is not 200, for its codes; the rest is left. What go-containerregistry reads.
+MAX_ERROR_BYTES = 64 * 1024
+
+# Codes kept of one error body, and the longest code, in characters. The specification's longest has 21.
+MAX_ERROR_CODES = 16
+_ERROR_CODE = re.compile(r"[A-Z0-9_]{1,64}")
+
+# Characters of a cursor in a Link. Quay's and ECR's encrypted ones have some hundreds.
+MAX_QUERY_LENGTH = 4096
+
+USER_AGENT = f"ocigraph/{__version__}"
+JSON_TYPES = "application/json, */*;q=0.5"
+
+# All manifest types at once: without a match distribution 2.8 answers 404, or silently replaces an index by
+# its linux/amd64 child, which has another digest (measured on 2.8.2).
+MANIFEST_ACCEPT = ", ".join(MANIFEST_TYPES)
+
+_SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._:+=-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request to a registry or to its token server. Its text shows no header, no body and no secret."""
+
+    registry: RegistryName
+    kind: RequestKind
+    method: str
+    url: str = field(repr=False)
+    accept: str = JSON_TYPES
+    body_limit: int = MAX_ERROR_BYTES
+    scope: str | None = None
+    """What a token must allow, in the token specification's grammar; None: whatever the challenge says."""
+    follows_redirects: bool = False
+    authorization: str | None = field(default=None, repr=False)
+    """Only on requests to a token server; on all others the exchange adds it."""
+    form: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.method not in ("GET", "HEAD") and (self.method, self.kind) != ("POST", RequestKind.TOKEN):
+            raise ValueError(f"{self.method} is never sent to a registry")
+
+    def __str__(self) -> str:
+        return f"{self.method} {redact_url(self.url)}"
+
+    def error(
+        self,
+        kind: type[RegistryError],
+        reason: str,
+        *,
+        http_status: int | None = None,
+        codes: Iterable[str] = (),
+        retry_after: float | None = None,
+    ) -> RegistryError:
+        """An error about this request; `reason` continues "the registry …"."""
+        return kind(
+            f"{self.registry} {reason} ({self})",
+            registry=self.registry,
+            request=str(self),
+            http_status=http_status,
+            codes=tuple(codes),
+            retry_after=retry_after,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer, its body read up to the limit of the request."""
+
+    status: int
+    headers: httpx.Headers = field(default_factory=httpx.Headers, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    is_foreign: bool = False
+    """A redirect led away from the registry's origin: its challenges and refusals are not the registry's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One registry's `/v2/`: makes the requests."""
+
+    registry: RegistryName
+    origin: Origin
+
+    def ping(self) -> Request:
+        """end-1 of the distribution specification."""
+        return Request(self.registry, RequestKind.PING, "GET", f"{self.origin}/v2/")
+
+    def list(self, kind: RequestKind, path: str, query: str, scope: str | None) -> Request:
+        """One page of a list; `query` is sent as it is."""
+        url = f"{self.origin}{path}" + (f"?{query}" if query else "")
+        return Request(self.registry, kind, "GET", url, body_limit=MAX_PAGE_BYTES, scope=scope)
+
+    def manifest(self, method: str, repository: RepositoryName, reference: TagName | Digest) -> Request:
+        """end-3: a manifest by tag or digest, with every manifest type accepted."""
+        return Request(
+            self.registry,
+            RequestKind.MANIFEST_HEAD if method == "HEAD" else RequestKind.MANIFEST_GET,
+            method,
+            f"{self.origin}{repository_path(repository)}/manifests/{_segment(reference)}",
+            accept=MANIFEST_ACCEPT,
+            body_limit=MAX_MANIFEST_BYTES,
+            scope=pull_scope(repository),
+            follows_redirects=True,
+        )
+
+    def config(self, repository: RepositoryName, digest: Digest) -> Request:
+        """end-2: a blob; only configs are ever read."""
+        return Request(
+            self.registry,
+            RequestKind.CONFIG,
+            "GET",
+            f"{self.origin}{repository_path(repository)}/blobs/{_segment(digest)}",
+            accept="*/*",
+            body_limit=MAX_CONFIG_BYTES,
+            scope=pull_scope(repository),
+            follows_redirects=True,
+        )
+
+    def referrers(self, repository: RepositoryName, digest: Digest, query: str) -> Request:
+        """end-12a: one page of what refers to a digest."""
+        url = f"{self.origin}{repository_path(repository)}/referrers/{_segment(digest)}"
+        return Request(
+            self.registry,
+            RequestKind.REFERRERS,
+            "GET",
+            f"{url}?{query}" if query else url,
+            accept=OCI_IMAGE_INDEX,
+            body_limit=MAX_MANIFEST_BYTES,
+            scope=pull_scope(repository),
+        )
+
+
+def repository_path(repository: RepositoryName) -> str:
+    """The path below which everything of a repository is."""
+    return "/v2/" + "/".join(_segment(part) for part in repository.split("/"))
+
+
+def pull_scope(repository: RepositoryName) -> str:
+    """The scope of a token that may read a repository."""
+    return f"repository:{repository}:pull"
+
+
+CATALOG_SCOPE: Final = "registry:catalog:*"
+
+
+def _segment(text: str) -> str:
+    # The parsers of graph.oci have proved this already. It is proved again where a URL is built, because
+    # digests that a registry sent and nobody checked have led clients to other paths with credentials
+    # (CVE-2024-3727).
+    if not _SEGMENT.fullmatch(text):
+        raise InvalidNameError(f"{text[:80]!r} cannot be part of a request")
+    return text
+
+
+def next_query(request: Request, reply: Reply) -> str | None:
+    """The query of the next page, as the Link of this one gives it; None when there is none.
+
+    Only the query is kept, and asked of the path and origin we know: Quay and Pulp send absolute links with
+    another host than the one we were given, Artifactory leaves out a prefix of the path, and a hostile link
+    leads to our own registry (GHSA-h7vf-4x9w-h99v). The query is not decoded: cursors are opaque.
+
+    Raises ValueError for a link that names no page.
+    """
+    target = next_link(reply.headers.get_list("link"))
+    if target is None:
+        return None
+    query = urlsplit(resolve_url(request.url, target)).query
+    if not query:
+        raise ValueError("sends a Link that names no page")
+    if len(query) > MAX_QUERY_LENGTH:
+        raise ValueError(f"sends a Link with a query of more than {MAX_QUERY_LENGTH} characters")
+    return query
+
+
+def last_query(page_size: int, last: str) -> str:
+    """The query of the page after an item, for registries that page without Link (Gitea)."""
+    return f"n={page_size}&last={quote(last, safe='')}"
+
+
+def applied_filters(reply: Reply) -> frozenset[str]:
+    """What a referrers list was filtered by (`OCI-Filters-Applied`); we never ask for a filter."""
+    values = ",".join(reply.headers.get_list("oci-filters-applied")).split(",")
+    return frozenset(value.strip() for value in values if value.strip())
+
+
+def error_codes(body: bytes) -> tuple[str, ...]:
+    """The codes of an error body; none when it is HTML, text or anything else."""
+    try:
+        document = decode_json(body)
+    except MalformedManifestError:
+        return ()
+    errors = document.get("errors") if isinstance(document, dict) else None
+    if not isinstance(errors, list):
+        return ()
+    codes = (entry.get("code") for entry in errors[:MAX_ERROR_CODES] if isinstance(entry, dict))
+    return tuple(code for code in codes if isinstance(code, str) and _ERROR_CODE.fullmatch(code))
+
+
+def parse_retry_after(text: str | None, now: datetime) -> float | None:
+    """Seconds to wait: a number of them or a date (RFC 9110, 10.2.3); None for anything else."""
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) <= 9:
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
+
+
+_ERRORS_BY_STATUS: dict[int, type[RegistryError]] = {
+    401: RegistryDeniedError,
+    403: RegistryDeniedError,
+    404: RegistryUnknownError,
+    405: RegistryUnsupportedError,
+    429: RegistryThrottledError,
+    501: RegistryUnsupportedError,
+}
+
+
+def explain(request: Request, reply: Reply, now: datetime) -> RegistryError:
+    """The error that an answer other than 200 means: by its status first, then by its codes."""
+    codes = error_codes(reply.body)
+    answer = " ".join([str(reply.status), *codes])
+    retry_after = parse_retry_after(reply.headers.get("retry-after"), now)
+    if reply.is_foreign:
+        # Storage that a blob was redirected to: an expired signature or a lost blob, and a new redirect may
+        # cure it.
+        kind: type[RegistryError] = RegistryFailedError
+        reason = f"redirects to a server that answered {reply.status}"
+        codes = ()
+    else:
+        kind = _ERRORS_BY_STATUS.get(reply.status, RegistryProtocolError)
+        if reply.status >= 500 and kind is RegistryProtocolError:
+            kind = RegistryFailedError
+        if reply.status == 400 and "UNSUPPORTED" in codes:
+            kind = RegistryUnsupportedError
+        reason = f"answered {answer}"
+    return request.error(kind, reason, http_status=reply.status, codes=codes, retry_after=retry_after)
