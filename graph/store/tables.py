@@ -37,6 +37,11 @@ from sqlalchemy import (
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def microseconds_of(moment: datetime) -> int:
+    """Return the moment as it is stored."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment, kept as whole microseconds since 1970 in UTC so that every engine sorts it alike."""
 
@@ -44,7 +49,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
+        return None if value is None else microseconds_of(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else EPOCH + timedelta(microseconds=value)
@@ -215,7 +220,7 @@ manifest = Table(
     Column("form", Text, nullable=False),  # IMAGE INDEX OTHER: which GraphQL type
     Column("kind", Text, nullable=False),  # ArtifactKind
     Column("artifact_type", Text),
-    Column("config_id", Key, ForeignKey("blob.id")),
+    Column("config_id", Key, ForeignKey("blob.id"), index=True),
     Column("subject_id", Key, ForeignKey("blob.id"), index=True),
     Column("os", Text),
     Column("architecture", Text),
@@ -235,7 +240,7 @@ manifest_layer = Table(
     Column("position", Integer, primary_key=True),
     Column("blob_id", Key, ForeignKey("blob.id"), nullable=False),
     Column("media_type_id", Key, ForeignKey("media_type.id"), nullable=False),
-    Column("claimed_size", BigInteger),  # the descriptor's, only where it is not blob.size
+    Column("claimed_size", BigInteger),  # the descriptor's own; what is counted is blob.size
     Column("annotations", Text),
     sqlite_with_rowid=False,
 )
@@ -267,6 +272,7 @@ artifact = Table(  # this repository + this digest (concept C6)
     _flag("has_manifest"),  # its bytes are verified and stored
     Column("error_code", Text),  # why has_manifest is false: REGISTRY_DENIED, CONTENT_TOO_LARGE, …
     Column("error_message", Text),
+    Column("media_type", Text),  # as the registry or a descriptor says, while has_manifest is false
     Column("discovery", Text, nullable=False),  # TAG CHILD REFERRER SUBJECT LISTED: how we know of it
     Column("first_seen_at", Instant, nullable=False),
     Column("observed_at", Instant, nullable=False),

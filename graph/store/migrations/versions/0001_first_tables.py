@@ -187,6 +187,7 @@ def _create_artifact() -> None:
         _flag("has_manifest"),
         sa.Column("error_code", sa.Text()),
         sa.Column("error_message", sa.Text()),
+        sa.Column("media_type", sa.Text()),
         sa.Column("discovery", sa.Text(), nullable=False),
         sa.Column("first_seen_at", INSTANT, nullable=False),
         sa.Column("observed_at", INSTANT, nullable=False),
@@ -267,6 +268,7 @@ def _create_manifest() -> None:
         _foreign_key("fk_manifest_subject_id", "subject_id", "blob.id"),
         sa.PrimaryKeyConstraint("blob_id", name=op.f("pk_manifest")),
     )
+    op.create_index(op.f("ix_manifest_config_id"), "manifest", ["config_id"])
     op.create_index(op.f("ix_manifest_subject_id"), "manifest", ["subject_id"])
 
 
