@@ -87,6 +87,7 @@ class KnownArtifact:
     is_root: bool
     subject: Digest | None
     children: tuple[Digest, ...]
+    absent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

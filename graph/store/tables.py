@@ -42,6 +42,11 @@ def microseconds_of(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+def moment_of(microseconds: int | None) -> datetime | None:
+    """Return the moment that is stored so."""
+    return None if microseconds is None else EPOCH + timedelta(microseconds=microseconds)
+
+
 class Instant(TypeDecorator[datetime]):
     """A moment, kept as whole microseconds since 1970 in UTC so that every engine sorts it alike."""
 
@@ -52,7 +57,7 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else microseconds_of(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+        return moment_of(value)
 
 
 # SQLite makes only INTEGER PRIMARY KEY an alias of the rowid; other engines get a 64-bit key.

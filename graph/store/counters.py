@@ -1,0 +1,349 @@
+"""The counters beside the data: which artifacts and repositories use a blob, and what that adds up to.
+
+Rules of this file: changes go in, never a recount, and nothing outside the repository is read but the blobs
+that it touches. `artifact_blob` says what each present artifact uses; every figure follows from it and from
+the facts of the blobs. A change is taken as the state after it less the state before it, so the same steps
+serve an artifact that came, went, became live or had its manifest fetched. `recount.py` holds the result to
+a count from nothing.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Table
+from sqlalchemy.schema import CreateTable
+
+from graph.oci.reference import RepositoryName, ancestors_of
+from graph.store.bulk import insert_rows, read_column, read_rows, run, run_rows
+from graph.store.sizes import find_holders, set_sizes
+from graph.store.tables import Key
+
+# Tables of the writer's connection alone, empty between two uses.
+_own = MetaData()
+_content_change = Table(
+    "content_change",
+    _own,
+    Column("blob_id", BigInteger, nullable=False),
+    Column("artifacts", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+_content_total = Table(
+    "content_total",
+    _own,
+    Column("blob_id", Key, primary_key=True),
+    Column("artifacts", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    Column("old_artifacts", BigInteger, nullable=False),  # of the repository
+    Column("old_live", BigInteger, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+_blob_change = Table(
+    "blob_change",
+    _own,
+    Column("blob_id", Key, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("layer", BigInteger, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+
+_TOTALS = (
+    "artifact_count",
+    "live_artifact_count",
+    "layer_count",
+    "live_layer_count",
+    "logical_bytes",
+    "live_logical_bytes",
+    "stored_bytes",
+    "live_stored_bytes",
+)
+_ADD_TOTALS = ", ".join(f"{name} = {name} + :{name}" for name in _TOTALS)
+
+_SAVED = """CASE WHEN is_layer AND NOT is_empty AND NOT is_foreign AND {count} > 1
+    THEN COALESCE(size, 0) * ({count} - 1) ELSE 0 END"""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobChange:
+    """How much more a blob weighs, takes up, and is a layer (1, 0 or −1) than before."""
+
+    blob_id: int
+    size: int
+    stored: int
+    layer: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandingChange:
+    """What an artifact became: live or not, and why it is there without a tag."""
+
+    artifact_id: int
+    is_live: bool
+    untagged: str | None
+
+
+def count_contents(
+    db: Connection,
+    registry_id: int,
+    repository_id: int,
+    contents: Collection[int],
+    standings: Sequence[StandingChange],
+    artifacts: int,
+    live_artifacts: int,
+) -> None:
+    """Set the standings, and bring what artifacts use and all that is counted up to date.
+
+    `contents` are the artifacts of the repository that came, went or had their manifest fetched; `artifacts`
+    and `live_artifacts` say how many more there are now.
+    """
+    _start(db, _content_change, _content_total)
+    touched = {*contents, *(standing.artifact_id for standing in standings)}
+    _note_contents(db, touched, "-1")
+    run_rows(
+        db,
+        "UPDATE artifact SET is_live = ?, untagged = ? WHERE id = ?",
+        [(standing.is_live, standing.untagged, standing.artifact_id) for standing in standings],
+    )
+    _rewrite_contents(db, contents)
+    _note_contents(db, touched, "1")
+    run(
+        db,
+        """
+        INSERT INTO content_total (blob_id, artifacts, live, old_artifacts, old_live)
+        SELECT c.blob_id, c.artifacts, c.live,
+            COALESCE(rb.artifact_count, 0), COALESCE(rb.live_artifact_count, 0)
+        FROM (SELECT blob_id, SUM(artifacts) AS artifacts, SUM(live) AS live
+            FROM content_change GROUP BY blob_id) AS c
+        LEFT JOIN repository_blob AS rb ON rb.repository_id = :repository AND rb.blob_id = c.blob_id
+        WHERE c.artifacts <> 0 OR c.live <> 0
+        """,
+        {"repository": repository_id},
+    )
+    _add_totals(db, registry_id, repository_id, artifacts, live_artifacts)
+    _count_in_repository(db, repository_id)
+    _count_in_registry(db)
+
+
+def _start(db: Connection, *tables: Table) -> None:
+    for table in tables:
+        db.execute(CreateTable(table, if_not_exists=True))
+        db.execute(table.delete())
+
+
+def _note_contents(db: Connection, artifact_ids: Collection[int], sign: str) -> None:
+    run(
+        db,
+        f"""
+        INSERT INTO content_change (blob_id, artifacts, live)
+        SELECT ab.blob_id, {sign}, CASE WHEN a.is_live THEN {sign} ELSE 0 END
+        FROM {{keys}} AS k
+        JOIN artifact AS a ON a.id = k.value
+        JOIN artifact_blob AS ab ON ab.artifact_id = a.id
+        """,
+        keys=artifact_ids,
+    )
+
+
+def _rewrite_contents(db: Connection, artifact_ids: Collection[int]) -> None:
+    run(
+        db,
+        "DELETE FROM artifact_blob WHERE artifact_id IN (SELECT value FROM {keys} AS k)",
+        keys=artifact_ids,
+    )
+    run(
+        db,
+        """
+        INSERT INTO artifact_blob (artifact_id, blob_id)
+        SELECT a.id, a.manifest_id
+        FROM {keys} AS k JOIN artifact AS a ON a.id = k.value
+        WHERE a.absent_at IS NULL
+        UNION
+        SELECT a.id, m.config_id
+        FROM {keys} AS k JOIN artifact AS a ON a.id = k.value JOIN manifest AS m ON m.blob_id = a.manifest_id
+        WHERE a.absent_at IS NULL AND a.has_manifest AND m.config_id IS NOT NULL
+        UNION
+        SELECT a.id, l.blob_id
+        FROM {keys} AS k
+        JOIN artifact AS a ON a.id = k.value
+        JOIN manifest_layer AS l ON l.manifest_id = a.manifest_id
+        WHERE a.absent_at IS NULL AND a.has_manifest
+        """,
+        keys=artifact_ids,
+    )
+
+
+def _turn(old: str, change: str) -> str:
+    """SQL: 1 where something begins to be used by this change, −1 where it ceases to, else 0."""
+    return (
+        f"CASE WHEN {old} = 0 AND {old} + {change} > 0 THEN 1 "
+        f"WHEN {old} > 0 AND {old} + {change} = 0 THEN -1 ELSE 0 END"
+    )
+
+
+def _sums(turn: str, live_turn: str) -> str:
+    return f"""
+        SUM({turn} * layer), SUM({live_turn} * layer),
+        SUM(artifacts * size), SUM(live * size),
+        SUM({turn} * stored), SUM({live_turn} * stored)"""
+
+
+def _add_totals(
+    db: Connection, registry_id: int, repository_id: int, artifacts: int, live_artifacts: int
+) -> None:
+    (row,) = read_rows(
+        db,
+        f"""
+        SELECT {_sums("repository_turn", "live_repository_turn")},
+            {_sums("registry_turn", "live_registry_turn")}
+        FROM (
+            SELECT t.artifacts, t.live,
+                COALESCE(b.size, 0) AS size,
+                CASE WHEN b.is_foreign THEN 0 ELSE COALESCE(b.size, 0) END AS stored,
+                CASE WHEN b.is_layer THEN 1 ELSE 0 END AS layer,
+                {_turn("t.old_artifacts", "t.artifacts")} AS repository_turn,
+                {_turn("t.old_live", "t.live")} AS live_repository_turn,
+                {_turn("b.artifact_count", "t.artifacts")} AS registry_turn,
+                {_turn("b.live_artifact_count", "t.live")} AS live_registry_turn
+            FROM content_total AS t JOIN blob AS b ON b.id = t.blob_id
+        ) AS turned
+        """,
+    )
+    sums = [value or 0 for value in row]
+    for table, key, start in (("repository", repository_id, 0), ("registry", registry_id, 6)):
+        values = (artifacts, live_artifacts, *sums[start : start + 6])
+        run(
+            db,
+            f"UPDATE {table} SET {_ADD_TOTALS} WHERE id = :key",
+            {"key": key, **dict(zip(_TOTALS, values, strict=True))},
+        )
+
+
+def _count_in_repository(db: Connection, repository_id: int) -> None:
+    run(
+        db,
+        """
+        INSERT INTO repository_blob (repository_id, blob_id, artifact_count, live_artifact_count)
+        SELECT :repository, blob_id, artifacts, live FROM content_total
+        WHERE old_artifacts = 0 ORDER BY blob_id
+        """,
+        {"repository": repository_id},
+    )
+    run(
+        db,
+        """
+        DELETE FROM repository_blob
+        WHERE repository_id = :repository AND blob_id IN (
+            SELECT blob_id FROM content_total WHERE old_artifacts > 0 AND old_artifacts + artifacts = 0)
+        """,
+        {"repository": repository_id},
+    )
+    run(
+        db,
+        """
+        UPDATE repository_blob
+        SET artifact_count = t.old_artifacts + t.artifacts, live_artifact_count = t.old_live + t.live
+        FROM content_total AS t
+        WHERE repository_blob.repository_id = :repository AND repository_blob.blob_id = t.blob_id
+            AND t.old_artifacts > 0
+        """,
+        {"repository": repository_id},
+    )
+
+
+def _count_in_registry(db: Connection) -> None:
+    run(
+        db,
+        f"""
+        UPDATE blob
+        SET artifact_count = artifact_count + t.artifacts,
+            live_artifact_count = live_artifact_count + t.live,
+            repository_count = repository_count + {_turn("t.old_artifacts", "t.artifacts")},
+            live_repository_count = live_repository_count + {_turn("t.old_live", "t.live")},
+            saved_bytes = {_SAVED.format(count="(artifact_count + t.artifacts)")}
+        FROM content_total AS t
+        WHERE blob.id = t.blob_id
+        """,
+    )
+
+
+def count_blob_changes(db: Connection, registry_id: int, changes: Sequence[BlobChange]) -> None:
+    """Carry what became known of blobs into every sum that holds them; the blobs themselves are set already.
+
+    Rare: each blob passes from no size to a claimed and to a verified one, becomes a layer, or ceases to be
+    foreign, once at most.
+    """
+    felt = [change for change in changes if change.size or change.stored or change.layer]
+    if not felt:
+        return
+    _start(db, _blob_change)
+    insert_rows(
+        db,
+        _blob_change,
+        ("blob_id", "size", "stored", "layer"),
+        [(change.blob_id, change.size, change.stored, change.layer) for change in felt],
+    )
+    _add_to_totals(db, registry_id)
+    run(
+        db,
+        f"""
+        UPDATE blob SET saved_bytes = {_SAVED.format(count="artifact_count")}
+        WHERE id IN (SELECT blob_id FROM blob_change)
+        """,
+    )
+    users = "SELECT ab.artifact_id FROM blob_change AS c JOIN artifact_blob AS ab ON ab.blob_id = c.blob_id"
+    set_sizes(db, find_holders(db, set(read_column(db, f"{users} WHERE c.size <> 0"))))
+
+
+def _add_to_totals(db: Connection, registry_id: int) -> None:
+    """Add blob_change to the totals of every repository that uses one of its blobs, and of the registry."""
+    names = _TOTALS[2:]
+    set_clause = ", ".join(f"{name} = {name} + d.{name}" for name in names)
+    sums = """
+        SUM(c.layer * CASE WHEN u.artifact_count > 0 THEN 1 ELSE 0 END) AS layer_count,
+        SUM(c.layer * CASE WHEN u.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_layer_count,
+        SUM(c.size * u.artifact_count) AS logical_bytes,
+        SUM(c.size * u.live_artifact_count) AS live_logical_bytes,
+        SUM(c.stored * CASE WHEN u.artifact_count > 0 THEN 1 ELSE 0 END) AS stored_bytes,
+        SUM(c.stored * CASE WHEN u.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_stored_bytes"""
+    run(
+        db,
+        f"""
+        UPDATE repository SET {set_clause}
+        FROM (SELECT u.repository_id AS id, {sums}
+            FROM blob_change AS c JOIN repository_blob AS u ON u.blob_id = c.blob_id
+            GROUP BY u.repository_id) AS d
+        WHERE repository.id = d.id
+        """,
+    )
+    run(
+        db,
+        f"""
+        UPDATE registry SET {set_clause}
+        FROM (SELECT {sums} FROM blob_change AS c JOIN blob AS u ON u.id = c.blob_id) AS d
+        WHERE registry.id = :registry
+        """,
+        {"registry": registry_id},
+    )
+
+
+def count_repositories(
+    db: Connection, registry_id: int, names: Collection[RepositoryName], step: int
+) -> None:
+    """Count repositories that came (1) or went (−1), in the registry and in every namespace above them."""
+    run(
+        db,
+        "UPDATE registry SET repository_count = repository_count + :more WHERE id = :registry",
+        {"more": step * len(names), "registry": registry_id},
+    )
+    above = Counter(namespace for name in names for namespace in ancestors_of(name))
+    run_rows(
+        db,
+        """
+        INSERT INTO namespace (registry_id, name, repository_count) VALUES (?, ?, ?)
+        ON CONFLICT (registry_id, name)
+        DO UPDATE SET repository_count = namespace.repository_count + excluded.repository_count
+        """,
+        [(registry_id, name, step * count) for name, count in above.items()],
+    )

@@ -1,0 +1,187 @@
+"""What follows inside one repository from what was seen there: who refers to what, what is live, and why.
+
+Rules of this file: it starts from the artifacts that a look touched and follows only what they can change:
+children and referrers, downwards. Whatever lies above is read as it stands, since nothing below can change
+it. Who is live is decided by `oci.liveness.classify`, never here. Counting is `counters.py`'s.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from graph.oci.liveness import Untagged, classify
+from graph.store.bulk import read_column, read_rows, run
+from graph.store.counters import StandingChange, count_contents
+from graph.store.sizes import find_holders, set_sizes
+
+
+@dataclass(slots=True)
+class Touched:
+    """The artifacts of a repository, by what a look changed about them."""
+
+    new: set[int] = field(default_factory=set)  # rows that did not exist
+    contents: set[int] = field(default_factory=set)  # came, went, or had their manifest fetched; new ones too
+    tagged: set[int] = field(default_factory=set)  # have an ordinary tag now, or none any more
+    referring: set[int] = field(default_factory=set)  # a referrer tag names them now, or does not any more
+    came: int = 0  # how many more are present
+
+
+def derive(db: Connection, registry_id: int, repository_id: int, touched: Touched) -> None:
+    """Bring everything that follows from the touched artifacts up to date."""
+    edges = touched.contents | touched.referring
+    edges |= _children_of_fallbacks(db, edges)
+    if not edges and not touched.tagged:
+        return
+    _set_referrers(db, edges)
+    standings, live = _classify(db, repository_id, edges | touched.tagged, touched.new)
+    count_contents(db, registry_id, repository_id, touched.contents, standings, touched.came, live)
+    set_sizes(db, find_holders(db, touched.contents))
+
+
+def _children_of_fallbacks(db: Connection, artifact_ids: Collection[int]) -> set[int]:
+    """Return what is listed by those of the artifacts that a fallback tag names, or may have named before."""
+    children = read_column(
+        db,
+        """
+        SELECT DISTINCT x.id
+        FROM {keys} AS k
+        JOIN artifact AS a ON a.id = k.value
+        JOIN manifest_child AS c ON c.manifest_id = a.manifest_id
+        JOIN artifact AS x ON x.repository_id = a.repository_id AND x.manifest_id = c.child_id
+        """,
+        keys=artifact_ids,
+    )
+    return set(children)
+
+
+# The first edge between a pair stands: a referrer that says so itself is shown as such, whatever tags lead
+# to it.
+_EDGES = (
+    """
+    SELECT a.repository_id, m.subject_id, a.id, 'SUBJECT'
+    FROM {keys} AS k
+    JOIN artifact AS a ON a.id = k.value
+    JOIN manifest AS m ON m.blob_id = a.manifest_id
+    WHERE a.absent_at IS NULL AND a.has_manifest AND m.subject_id IS NOT NULL
+    """,
+    """
+    SELECT a.repository_id, t.referrer_subject_id, a.id, 'REFERRER_TAG'
+    FROM {keys} AS k
+    JOIN artifact AS a ON a.id = k.value
+    JOIN tag AS t ON t.artifact_id = a.id
+    WHERE a.absent_at IS NULL AND t.absent_at IS NULL AND t.is_referrer_tag = TRUE
+        AND NOT t.is_fallback_tag AND t.referrer_subject_id IS NOT NULL
+    """,
+    # What an index under a fallback tag lists are referrers, even if they do not name the subject themselves
+    # (distribution-spec, "Referrers Tag Schema").
+    """
+    SELECT x.repository_id, t.referrer_subject_id, x.id, 'REFERRER_TAG'
+    FROM {keys} AS k
+    JOIN artifact AS x ON x.id = k.value
+    JOIN manifest_child AS c ON c.child_id = x.manifest_id
+    JOIN artifact AS a ON a.repository_id = x.repository_id AND a.manifest_id = c.manifest_id
+    JOIN tag AS t ON t.artifact_id = a.id
+    WHERE x.absent_at IS NULL AND a.absent_at IS NULL AND a.has_manifest AND t.absent_at IS NULL
+        AND t.is_referrer_tag = TRUE AND t.is_fallback_tag AND t.referrer_subject_id <> x.manifest_id
+    """,
+    """
+    SELECT a.repository_id, t.referrer_subject_id, a.id, 'FALLBACK_INDEX'
+    FROM {keys} AS k
+    JOIN artifact AS a ON a.id = k.value
+    JOIN tag AS t ON t.artifact_id = a.id
+    WHERE a.absent_at IS NULL AND t.absent_at IS NULL AND t.is_referrer_tag = TRUE
+        AND t.is_fallback_tag AND t.referrer_subject_id IS NOT NULL
+    """,
+)
+
+
+def _set_referrers(db: Connection, artifact_ids: Collection[int]) -> None:
+    run(
+        db,
+        "DELETE FROM referrer WHERE artifact_id IN (SELECT value FROM {keys} AS k)",
+        keys=artifact_ids,
+    )
+    for edges in _EDGES:
+        run(
+            db,
+            f"""
+            INSERT INTO referrer (repository_id, subject_id, artifact_id, via)
+            {edges} ON CONFLICT DO NOTHING
+            """,
+            keys=artifact_ids,
+        )
+
+
+_BELOW = """
+WITH RECURSIVE below (id) AS (
+    SELECT value FROM {keys} AS k
+    UNION
+    SELECT x.id
+    FROM below
+    JOIN artifact AS a ON a.id = below.id
+    JOIN manifest_child AS c ON c.manifest_id = a.manifest_id
+    JOIN artifact AS x ON x.repository_id = a.repository_id AND x.manifest_id = c.child_id
+    UNION
+    SELECT r.artifact_id
+    FROM below
+    JOIN artifact AS a ON a.id = below.id
+    JOIN referrer AS r ON r.repository_id = a.repository_id AND r.subject_id = a.manifest_id
+)
+SELECT a.id, a.absent_at IS NULL, a.tag_count > 0, a.is_live, a.untagged
+FROM below JOIN artifact AS a ON a.id = below.id
+"""
+
+_INDEXES_ABOVE = """
+SELECT DISTINCT p.id, p.is_live, x.id
+FROM {keys} AS k
+JOIN artifact AS x ON x.id = k.value
+JOIN manifest_child AS c ON c.child_id = x.manifest_id
+JOIN artifact AS p ON p.repository_id = x.repository_id AND p.manifest_id = c.manifest_id
+WHERE p.absent_at IS NULL AND p.has_manifest
+"""
+
+_SUBJECTS_ABOVE = """
+SELECT s.id, s.absent_at IS NULL, s.is_live, r.artifact_id
+FROM {keys} AS k
+JOIN referrer AS r ON r.artifact_id = k.value
+LEFT JOIN artifact AS s ON s.repository_id = r.repository_id AND s.manifest_id = r.subject_id
+"""
+
+
+def _classify(
+    db: Connection, repository_id: int, seeds: Collection[int], new: Collection[int]
+) -> tuple[list[StandingChange], int]:
+    """Return the standings that change, and how many more artifacts are live."""
+    below = {key: rest for key, *rest in read_rows(db, _BELOW, keys=seeds)}
+    present = {key for key, (is_present, *_) in below.items() if is_present}
+    tagged = {key for key in present if below[key][1]}
+    above: set[int] = set()
+    children: dict[int, list[int]] = defaultdict(list)
+    referrers: dict[int | None, list[int]] = defaultdict(list)
+    for index, is_live, child in read_rows(db, _INDEXES_ABOVE, keys=present):
+        children[index].append(child)
+        if index not in below:
+            above.add(index)
+            if is_live:
+                tagged.add(index)  # a root here: nothing below it can change that
+    for subject, is_present, is_live, artifact in read_rows(db, _SUBJECTS_ABOVE, keys=present):
+        # No row: nobody has looked for the subject, so it is not known to be absent.
+        referrers[subject].append(artifact)
+        if subject is not None and is_present and subject not in below:
+            above.add(subject)
+            if is_live:
+                tagged.add(subject)
+    standings = classify(present | above, tagged, children, referrers)
+    changes: list[StandingChange] = []
+    live = 0
+    for key, (is_present, is_tagged, was_live, was_untagged) in below.items():
+        if is_present:
+            is_live, untagged = standings[key].is_live, standings[key].untagged
+        else:
+            is_live, untagged = False, None if is_tagged else Untagged.DANGLING
+        live += is_live - (bool(was_live) and key not in new)
+        if is_live != bool(was_live) or untagged != was_untagged:
+            changes.append(StandingChange(key, is_live, untagged))
+    return changes, live
