@@ -142,19 +142,13 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def _check_depth(value: Any, max_depth: int) -> None:
+    depth = 0
     level = [value]
-    for _ in range(max_depth + 1):
-        below: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                below.extend(item.values())
-            elif isinstance(item, list):
-                below.extend(item)
-        if not below:
-            return
-        level = below
-    if any(isinstance(item, dict | list) for item in level):
-        raise MalformedManifestError(f"more than {max_depth} levels deep")
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        if depth > max_depth:
+            raise MalformedManifestError(f"more than {max_depth} levels deep")
+        level = [below for item in level for below in (item.values() if isinstance(item, dict) else item)]
 
 
 def _check_surrogates(value: Any) -> None:

@@ -132,10 +132,9 @@ _CONTENT_NAMES = ("config", "layers", "blobs", "fsLayers")  # none of them stand
 # well.
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 
-# Content-Types that say nothing about the document: JSON of any kind, and what plain file servers answer.
-_GENERIC_TYPES = frozenset(
-    {"", "application/json", "application/octet-stream", "binary/octet-stream", "text/plain"}
-)
+# Content-Types that say nothing about a document: JSON of any kind, and what plain file servers answer. So
+# does every type that is not an application's: text/plain, text/html.
+_GENERIC_TYPES = frozenset({"application/json", "application/octet-stream", "application/x-json"})
 
 
 def parse_manifest(data: bytes, content_type: str | None, expected: Digest | None = None) -> Manifest:
@@ -198,7 +197,7 @@ def _media_type_of(document: Mapping[str, Any], content_type: str | None, *, is_
 def _claimed_type(content_type: str | None) -> str | None:
     """The media type that a Content-Type claims; None where it claims nothing about a manifest."""
     media_type = media_types.strip_parameters(content_type or "")
-    return None if media_type in _GENERIC_TYPES else media_type
+    return media_type if media_type.startswith("application/") and media_type not in _GENERIC_TYPES else None
 
 
 def _guess_media_type(document: Mapping[str, Any]) -> str:
