@@ -198,6 +198,22 @@ def pending_repositories(
     return [(key, name) for key, name in found]
 
 
+def count_pending(db: Connection, registry_id: int, started_at: datetime) -> int:
+    """Return how many repositories `pending_repositories` has yet to give."""
+    found = read_rows(
+        db,
+        """
+        SELECT COUNT(*) FROM repository
+        WHERE registry_id = :registry
+            AND (crawled_at IS NULL OR crawled_at < :started)
+            AND (absent_at IS NULL OR listed_at >= :started)
+        """,
+        {"registry": registry_id, "started": microseconds_of(started_at)},
+    )
+    count: int = found[0][0]
+    return count
+
+
 def load_known(db: Connection, repository_id: int) -> KnownRepository:
     """Return all that is stored of a repository, to be compared with what the registry says now.
 
