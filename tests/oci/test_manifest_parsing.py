@@ -327,7 +327,7 @@ BAD_IMAGES = {
     "an error instead": lambda _: {"errors": [{"code": "UNAUTHORIZED", "message": "no"}]},
     "manifests in another case": change(Manifests=[CHILD]),
     "layers in another case": change(LAYERS=[LAYER]),
-    "a long s in layers": change(layerſ=[LAYER]),
+    "a long s in layers": lambda document: document | {"layer\u017f": [LAYER]},
     "media type in another case": change(MediaType=media_types.OCI_IMAGE_INDEX),
     "config digest in another case": change(config=LAYER | {"Digest": CHILD["digest"]}),
     "layer digest in another case": change(layers=[LAYER | {"Digest": CHILD["digest"]}]),
