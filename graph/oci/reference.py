@@ -36,7 +36,11 @@ MAX_REFERENCE_LENGTH = (
 )
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
-_HOST = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
+# ASCII alone: lower() would make a plain "k" of the Kelvin sign, and so one host of another.
+_HOST = re.compile(
+    rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?",
+    re.ASCII | re.IGNORECASE,
+)
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]*")
@@ -62,15 +66,14 @@ def parse_registry_name(text: str) -> RegistryName:
 
     Raises InvalidNameError, also for an Azure login server with a port: it is given without one (C18).
     """
-    name = text.lower()
-    if len(name) > MAX_REGISTRY_NAME_LENGTH:
+    if len(text) > MAX_REGISTRY_NAME_LENGTH:
         raise InvalidNameError(
-            f"a registry name has at most {MAX_REGISTRY_NAME_LENGTH} characters, this one {len(name)}"
+            f"a registry name has at most {MAX_REGISTRY_NAME_LENGTH} characters, this one {len(text)}"
         )
-    match = _HOST.fullmatch(name)
+    match = _HOST.fullmatch(text)
     if match is None:
         raise InvalidNameError(f"{text!r} is not the name of a registry: expected host or host:port")
-    host, port = match["host"], match["port"]
+    host, port = match["host"].lower(), match["port"]
     if host.startswith("["):
         try:
             ipaddress.IPv6Address(host[1:-1])
@@ -80,7 +83,7 @@ def parse_registry_name(text: str) -> RegistryName:
         raise InvalidNameError(f"{text!r} is not the name of a registry: a port is 1 to 65535")
     if port is not None and host.endswith(_AZURE_SUFFIX):
         raise InvalidNameError(f"{text!r}: the login server of an Azure registry is given without a port")
-    return RegistryName(name)
+    return RegistryName(text.lower())
 
 
 def parse_repository_name(text: str) -> RepositoryName:
@@ -181,7 +184,7 @@ def parse_reference(text: str, configured: Sequence[RegistryName]) -> Reference:
 def _split_registry(text: str, configured: Sequence[RegistryName]) -> tuple[RegistryName | None, str]:
     first, slash, rest = text.partition("/")
     if slash:
-        host = first.lower()
+        host = first.lower() if first.isascii() else first
         for name in configured:
             if name == host:
                 return name, rest

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from typing import Any
 
 import pytest
 
@@ -15,10 +16,12 @@ from graph.oci.reference import parse_tag_name
 from graph.oci.tags import parse_referrer_tag
 
 IMAGE = builders.make_image([builders.make_layer("a"), builders.make_layer("b", padding=2000)])
+OS_VERSION: dict[str, Any] = {"os.version": "10.0.20348.2031"}  # no name that Python could take
+WINDOWS_CONFIG = builders.make_config([builders.make_layer()], os="windows", **OS_VERSION)
 BUILT = {
     "image": IMAGE,
     "docker image": builders.make_image(docker=True),
-    "windows image": builders.make_image(os="windows", **{"os.version": "10.0.20348.2031"}),
+    "windows image": builders.make_image(None, WINDOWS_CONFIG),
     "index": builders.make_index([IMAGE, builders.make_image(architecture="arm64", variant="v8")]),
     "docker list": builders.make_index([builders.make_image(docker=True)], docker=True),
     "artifact": builders.make_artifact(subject=IMAGE),

@@ -312,6 +312,14 @@ def test_unknown_media_type_is_a_row_in_which_nothing_is_read(document: dict[str
     assert expected == parse_manifest(data, "application/vnd.unknown.v1+json")
 
 
+@pytest.mark.parametrize("own", [None, "application/" + "x" * 300])
+def test_endless_media_type_is_refused(own: str | None) -> None:
+    """A media type has a bound, wherever it comes from."""
+    data = encode({"schemaVersion": 2, "mediaType": own})
+    with pytest.raises(MalformedManifestError, match="255 characters"):
+        parse_manifest(data, "application/" + "x" * 300)
+
+
 def change(**fields: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda document: document | fields
 

@@ -89,9 +89,11 @@ def test_registry_name_is_a_host_in_lower_case(text: str, name: str) -> None:
         "host\n",
         "[::1",
         "[::zz]",
+        "[1::2::3]",
         "[]",
         "::1",
         "h\u00f6st",
+        "\u212a8s",  # the Kelvin sign, whose lower case is a plain "k"
         "host:\u0661",
         "x" * 260,
     ],
@@ -234,7 +236,7 @@ def test_namespaces_are_the_prefixes_of_a_name(
 
 FIRST = parse_registry_name("first.example")
 LOCAL = parse_registry_name("localhost:5000")
-CONFIGURED = (FIRST, LOCAL, parse_registry_name("plain"))
+CONFIGURED = (FIRST, LOCAL, parse_registry_name("plain"), parse_registry_name("kind"))
 
 
 @pytest.mark.parametrize(
@@ -296,6 +298,7 @@ def test_address_of_a_host_that_is_not_configured_is_refused(text: str) -> None:
         ("web:-", InvalidNameError),
         ("/web", InvalidNameError),
         ("first.example//web", InvalidNameError),
+        ("\u212aind/web", InvalidNameError),  # not the registry "kind"
         ("web name:v1", InvalidNameError),
     ],
 )
