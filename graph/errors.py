@@ -120,9 +120,9 @@ class QueryTooCostlyError(InputError):
 
     code = "QUERY_TOO_COSTLY"
 
-    def __init__(self, cost: int, limit: int) -> None:
+    def __init__(self, cost: int, limit: int, unit: str = "nodes") -> None:
         super().__init__(
-            f"this query asks for {cost} nodes; {limit} are allowed: ask for smaller pages or fewer levels"
+            f"this query asks for {cost} {unit}; {limit} are allowed: ask for smaller pages or fewer levels"
         )
         self.cost = cost
         self.limit = limit

@@ -30,6 +30,16 @@ class PairSet:
     second: ColumnElement[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class TripleSet:
+    """A key and two texts as a table of three columns."""
+
+    source: FromClause
+    first: ColumnElement[int]
+    second: ColumnElement[str]
+    third: ColumnElement[str]
+
+
 def key_set(db: Connection, keys: Sequence[int], name: str = "keys") -> KeySet:
     """Return the keys as a table to select from or to join."""
     distinct = list(dict.fromkeys(keys))
@@ -57,6 +67,22 @@ def pair_set(db: Connection, pairs: Sequence[tuple[int, str]] | Sequence[tuple[i
     first = func.json_extract(source.c.value, "$[0]", type_=BigInteger())
     second = func.json_extract(source.c.value, "$[1]", type_=second_type)
     return PairSet(source, first, second)
+
+
+def triple_set(db: Connection, triples: Sequence[tuple[int, str, str]]) -> TripleSet:
+    """Return the triples as a table to join."""
+    distinct = list(dict.fromkeys(triples))
+    if db.dialect.name == "postgresql":
+        firsts = literal([triple[0] for triple in distinct], ARRAY(BigInteger))
+        seconds = literal([triple[1] for triple in distinct], ARRAY(Text))
+        thirds = literal([triple[2] for triple in distinct], ARRAY(Text))
+        columns = (column("first", BigInteger), column("second", Text), column("third", Text))
+        source = func.unnest(firsts, seconds, thirds).table_valued(*columns, name="triples")
+        return TripleSet(source, source.c.first, source.c.second, source.c.third)
+    source = func.json_each(_document(distinct)).table_valued(column("value", Text), name="triples")
+    first = func.json_extract(source.c.value, "$[0]", type_=BigInteger())
+    second = func.json_extract(source.c.value, "$[1]", type_=Text())
+    return TripleSet(source, first, second, func.json_extract(source.c.value, "$[2]", type_=Text()))
 
 
 def _document(values: Sequence[Any]) -> ColumnElement[str]:

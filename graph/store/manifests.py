@@ -30,6 +30,9 @@ from graph.store.visibility import Visibility
 # of nodes is far less; this only keeps a page of a hundred hostile ones from becoming a million rows.
 MAX_ENTRIES = 100_000
 
+# Bytes of documents that one read may give: they are in memory all together.
+MAX_BYTES = 64 * 1024 * 1024
+
 _LISTING = Listing(
     ManifestRow,
     (
@@ -136,19 +139,27 @@ def load_manifest_children(
 
 
 def load_documents(
-    db: Connection, visibility: Visibility, manifest_keys: Sequence[int]
+    db: Connection, visibility: Visibility, manifest_keys: Sequence[int], limit: int = MAX_BYTES
 ) -> list[bytes | None]:
-    """Return the exact bytes of each manifest; None where they are not stored."""
-    return _load_bytes(db, visibility, manifest_keys, manifest.c.blob_id)
+    """Return the exact bytes of each manifest; None where they are not stored.
+
+    Raises QueryTooCostlyError if they are more than `limit` bytes, all together.
+    """
+    return _load_bytes(db, visibility, manifest_keys, manifest.c.blob_id, limit)
 
 
-def load_configs(db: Connection, visibility: Visibility, manifest_keys: Sequence[int]) -> list[bytes | None]:
-    """Return the exact bytes of each manifest's config; None where it names none, or none is stored."""
-    return _load_bytes(db, visibility, manifest_keys, manifest.c.config_id)
+def load_configs(
+    db: Connection, visibility: Visibility, manifest_keys: Sequence[int], limit: int = MAX_BYTES
+) -> list[bytes | None]:
+    """Return the exact bytes of each manifest's config; None where it names none, or none is stored.
+
+    Raises QueryTooCostlyError if they are more than `limit` bytes, all together.
+    """
+    return _load_bytes(db, visibility, manifest_keys, manifest.c.config_id, limit)
 
 
 def _load_bytes(
-    db: Connection, visibility: Visibility, keys: Sequence[int], of: ColumnElement[Any]
+    db: Connection, visibility: Visibility, keys: Sequence[int], of: ColumnElement[Any], limit: int
 ) -> list[bytes | None]:
     wanted = key_set(db, keys)
     statement = (
@@ -159,7 +170,13 @@ def _load_bytes(
             _is_visible(visibility, manifest.c.blob_id),
         )
     )
-    found = {key: decompress(data) for key, data in db.execute(statement)}
+    found: dict[int, bytes] = {}
+    total = 0
+    for key, data in db.execute(statement):
+        found[key] = decompress(data)
+        total += len(found[key])
+        if total > limit:
+            raise QueryTooCostlyError(total, limit, "bytes of documents")
     return [found.get(key) for key in keys]
 
 
