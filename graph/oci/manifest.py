@@ -259,17 +259,18 @@ def _parse_index(document: dict[str, Any], digest: Digest, media_type: str, size
 
 
 def _parse_other(document: dict[str, Any], digest: Digest, media_type: str, size: int) -> OtherManifest:
+    version = document.get("schemaVersion")
+    if version not in (1, 2) or isinstance(version, bool):
+        version = None  # no other was ever defined
     if media_type != media_types.OCI_ARTIFACT_MANIFEST:
-        version = document.get("schemaVersion")
-        known_version = version if version in (1, 2) and not isinstance(version, bool) else None
-        return OtherManifest(digest, media_type, size, known_version, None, None, {}, ())
+        return OtherManifest(digest, media_type, size, version, None, None, {}, ())
     _check_descriptors(document, "blobs")
     artifact = convert(document, _ArtifactDocument)
     return OtherManifest(
         digest,
         media_type,
         size,
-        artifact.schema_version,
+        version,
         artifact.artifact_type or None,
         _descriptor(artifact.subject),
         artifact.annotations or {},
