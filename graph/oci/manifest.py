@@ -259,9 +259,8 @@ def _parse_index(document: dict[str, Any], digest: Digest, media_type: str, size
 
 
 def _parse_other(document: dict[str, Any], digest: Digest, media_type: str, size: int) -> OtherManifest:
-    version = document.get("schemaVersion")
-    if version not in (1, 2) or isinstance(version, bool):
-        version = None  # no other was ever defined
+    said = document.get("schemaVersion")
+    version = said if type(said) is int and said in (1, 2) else None  # no other was ever defined
     if media_type != media_types.OCI_ARTIFACT_MANIFEST:
         return OtherManifest(digest, media_type, size, version, None, None, {}, ())
     _check_descriptors(document, "blobs")
