@@ -221,21 +221,17 @@ class RegistryClient:
             request = self._endpoint.referrers(repository, digest, "")
             raise request.error(RegistryUnsupportedError, "has no referrers API")
         found: dict[Digest, Descriptor] = {}
-        pager = Pager(None)
+        pager = Pager(None, max_names=MAX_REFERRERS)
         try:
             async for request, reply in self._walk(
                 pager, lambda query: self._endpoint.referrers(repository, digest, query)
             ):
                 if not is_referrers_index(reply):
-                    raise request.error(
-                        RegistryUnsupportedError, "sent no index of referrers", http_status=200
-                    )
+                    raise request.error(RegistryProtocolError, "sent no index of referrers", http_status=200)
                 self.capabilities[Capability.REFERRERS] = CapabilityState.SUPPORTED
                 try:
                     descriptors = read_referrers(reply)
                     found.update((descriptor.digest, descriptor) for descriptor in descriptors)
-                    if len(found) > MAX_REFERRERS:
-                        raise ValueError(f"lists more than {MAX_REFERRERS} referrers")
                     digests = [descriptor.digest for descriptor in descriptors]
                     pager.accept(digests, next_query(request, reply))
                 except ValueError as error:

@@ -50,9 +50,10 @@ class Pager:
     decide; a ValueError means that the list was cut short, its text continues "the registry …".
     """
 
-    def __init__(self, page_size: int | None) -> None:
+    def __init__(self, page_size: int | None, *, max_names: int = MAX_NAMES) -> None:
         """`page_size` None: leave `n` out and take what the registry thinks right."""
         self.page_size = page_size
+        self._max_names = max_names
         self._has_links = False
         self._is_restarted = False
         self._start()
@@ -78,8 +79,8 @@ class Pager:
         self._seen.update(map(hash, names))
         is_barren = len(self._seen) == known
         self._pages += 1
-        if len(self._seen) > MAX_NAMES:
-            raise ValueError(f"lists more than {MAX_NAMES} names")
+        if len(self._seen) > self._max_names:
+            raise ValueError(f"lists more than {self._max_names} names")
         self._has_links = self._has_links or next_query is not None
         if next_query is None:
             next_query = self._own_query(names, is_barren)

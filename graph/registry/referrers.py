@@ -6,7 +6,7 @@ another document (sigstore-js #1187). A registry that has the API answers an emp
 none.
 """
 
-from graph.errors import ContentError, RegistryError, RegistryUnsupportedError
+from graph.errors import ContentError, RegistryError
 from graph.oci.descriptor import Descriptor
 from graph.oci.manifest import ImageIndex, parse_manifest
 from graph.oci.media_types import OCI_IMAGE_INDEX, strip_parameters
@@ -15,12 +15,13 @@ from graph.registry.wire import Reply, applied_filters
 # Referrers of one manifest: far above any seen (some tens of signatures and scans each).
 MAX_REFERRERS = 10_000
 
-_MISSING_STATUSES = frozenset({400, 404, 405, 406, 501})
+# 200 is an error here only where the answer was another document.
+_MISSING_STATUSES = frozenset({200, 400, 404, 405, 406, 501})
 
 
 def says_missing(error: RegistryError) -> bool:
     """Whether the first answer ever to a referrers request means that there is no such API."""
-    return error.http_status in _MISSING_STATUSES or isinstance(error, RegistryUnsupportedError)
+    return error.http_status in _MISSING_STATUSES
 
 
 def is_referrers_index(reply: Reply) -> bool:
