@@ -1,0 +1,183 @@
+"""How a list is walked, page by page, and when it is whole: the pager is driven by hand."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from graph.registry.dialects.oci import OciDialect
+from graph.registry.listing import (
+    MAX_BARREN_PAGES,
+    MAX_PAGES,
+    SMALLER_PAGE_SIZE,
+    Pager,
+    read_page,
+)
+
+CATALOG = OciDialect().catalog()
+MAX_NAMES = 20_000
+
+
+def walk(pager: Pager, *pages: tuple[list[str], str | None] | int) -> list[str | None]:
+    """The queries of a walk in which each question gets a page, or a status that refuses it."""
+    queries = [pager.query]
+    for page in pages:
+        if isinstance(page, int):
+            assert pager.refuse(page)
+        else:
+            pager.accept(*page)
+        queries.append(pager.query)
+    return queries
+
+
+def test_links_are_followed() -> None:
+    """The next query is the Link's, and a page without Link is the last, full or not."""
+    assert ["n=2", "last=b&n=2", None] == walk(Pager(2), (["a", "b"], "last=b&n=2"), (["c", "d"], None))
+
+
+def test_short_page_is_the_last() -> None:
+    """A page that is not full and has no Link ends the list."""
+    assert ["n=2", None] == walk(Pager(2), (["a"], None))
+
+
+def test_full_page_without_link() -> None:
+    """Gitea pages without Link: the list goes on after the last name, until a page is short."""
+    assert ["n=2", "n=2&last=b", "n=2&last=d", None] == walk(
+        Pager(2), (["a", "b"], None), (["c", "d"], None), (["e"], None)
+    )
+
+
+def test_paging_that_is_ignored() -> None:
+    """distribution 2.8 sends every tag whatever is asked: the same page again means that it was all."""
+    assert ["n=2", "n=2&last=b", None] == walk(Pager(2), (["a", "b"], None), (["a", "b"], None))
+    assert ["n=2", None] == walk(Pager(2), (["a", "b", "c"], None))
+
+
+@pytest.mark.parametrize("status", [400, 404, 405])
+def test_own_cursor_is_refused(status: int) -> None:
+    """ECR refuses a cursor it did not make; without a Link there was no more to come."""
+    assert ["n=2", "n=2&last=b", None] == walk(Pager(2), (["a", "b"], None), status)
+
+
+def test_empty_last_page() -> None:
+    """Pulp links to an empty page whenever the one before it was full."""
+    assert ["n=2", "x=1", None] == walk(Pager(2), (["a", "b"], "x=1"), ([], None))
+
+
+def test_empty_list() -> None:
+    """A list may be empty."""
+    assert ["n=2", None] == walk(Pager(2), ([], None))
+
+
+@pytest.mark.parametrize("status", [400, 405])
+def test_page_size_is_made_smaller(status: int) -> None:
+    """A registry that refuses the page size is asked for less, then for whatever it likes."""
+    pager = Pager(1000)
+    assert ["n=1000", f"n={SMALLER_PAGE_SIZE}", "", None] == walk(pager, status, status, (["a"], None))
+    assert pager.page_size is None
+
+
+def test_page_size_is_given_up() -> None:
+    """A registry that refuses every page size refuses the list."""
+    pager = Pager(50)
+    walk(pager, 400)
+    assert not pager.refuse(400)
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_restart(status: int) -> None:
+    """A list whose cursor was deleted meanwhile starts again, once."""
+    pager = Pager(2)
+    pages: list[tuple[list[str], str | None] | int] = [(["a", "b"], "last=b"), status, (["a", "c"], "last=c")]
+    assert ["n=2", "last=b", "n=2", "last=c"] == walk(pager, *pages)
+    assert not pager.refuse(status)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500, None])
+def test_first_page_is_refused(status: int | None) -> None:
+    """Other refusals of the first page settle it."""
+    assert not Pager(1000).refuse(status)
+
+
+@pytest.mark.parametrize("status", [401, 405, 429, 500, None])
+def test_later_page_is_refused(status: int | None) -> None:
+    """Other refusals of a later page settle it too."""
+    pager = Pager(2)
+    pager.accept(["a", "b"], "last=b")
+    assert not pager.refuse(status)
+
+
+def exhaust(pager: Pager, name: Callable[[int], list[str]], query: Callable[[int], str]) -> Iterator[int]:
+    number = 0
+    while pager.query is not None:
+        pager.accept(name(number), query(number))
+        yield number
+        number += 1
+
+
+@pytest.mark.parametrize(
+    ("names", "query", "expected"),
+    [
+        # A link to the page itself, and to the one before.
+        (lambda n: [str(n)], lambda n: "n=1", 0),
+        (lambda n: [str(n)], lambda n: f"x={n % 2}", 2),
+        # A new link each time, and nothing new behind it.
+        (lambda n: ["same"], lambda n: f"x={n}", MAX_BARREN_PAGES),
+        (lambda n: [], lambda n: f"x={n}", MAX_BARREN_PAGES - 1),
+        # Something new each time, for ever.
+        (lambda n: [str(n)], lambda n: f"x={n}", MAX_PAGES - 1),
+        (lambda n: [f"{n}-{i}" for i in range(MAX_NAMES // 4)], lambda n: f"x={n}", 4),
+    ],
+)
+def test_endless_lists_end(
+    names: Callable[[int], list[str]], query: Callable[[int], str], expected: int
+) -> None:
+    """A list that never ends is cut short, however new each page looks."""
+    pages = exhaust(Pager(1, max_names=MAX_NAMES), names, query)
+    taken = 0
+    with pytest.raises(ValueError):
+        for _ in pages:
+            taken += 1
+    assert expected == taken
+
+
+def test_some_empty_pages_are_allowed() -> None:
+    """A registry may filter after it pages: empty pages between others are no end."""
+    pager = Pager(2)
+    for number in range(3 * MAX_BARREN_PAGES):
+        pager.accept([str(number)] if number % 5 == 0 else [], f"x={number}")
+    pager.accept([], None)
+    assert pager.query is None
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"repositories": ["a", "b"]}, (["a", "b"], 0)),
+        ({"repositories": None}, ([], 0)),
+        ({}, ([], 0)),
+        ({"repositories": ["a", None, 7, {}, "b"]}, (["a", "b"], 3)),
+    ],
+)
+def test_read_page(document: object, expected: tuple[list[str], int]) -> None:
+    """Null lists are empty, and entries that are no text are counted."""
+    assert expected == read_page(CATALOG, json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b'"a"',
+        b'{"repositories":"a"}',
+        b'{"repositories":{}}',
+        b'{"a":1,"a":2}',
+        b"[" * 9999,
+    ],
+)
+def test_read_no_page(body: bytes) -> None:
+    """What is no list is refused."""
+    with pytest.raises(ValueError):
+        read_page(CATALOG, body)
