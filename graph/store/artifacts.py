@@ -7,11 +7,11 @@ artifact points at and what points at it is in `graph.store.referrers`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, func, type_coerce
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, type_coerce
 
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
-from graph.store.conditions import artifact_conditions
+from graph.store.conditions import artifact_narrowing
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
@@ -33,7 +33,7 @@ ARTIFACTS = Listing(
         artifact.c.error_message,
         type_coerce(artifact.c.kind, Choice(ArtifactKind)),
         artifact.c.artifact_type,
-        manifest.c.media_type,
+        func.coalesce(manifest.c.media_type, artifact.c.media_type),
         artifact.c.os,
         artifact.c.architecture,
         manifest.c.variant,
@@ -60,6 +60,13 @@ ARTIFACTS = Listing(
 
 _BY_FIRST_SIGHT = Order(ArtifactOrder.FIRST_SEEN)
 _ALL = ArtifactFilter()
+
+_COLUMN_OF = {
+    ArtifactOrder.FIRST_SEEN: None,  # keys rise
+    ArtifactOrder.CREATED: "created_at",
+    ArtifactOrder.PUSHED: "pushed_at",
+    ArtifactOrder.SIZE: "size",
+}
 
 # What inner queries read from.
 _item = artifact.alias("item")
@@ -100,8 +107,8 @@ def page_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of each repository's present artifacts; first seen first, unless told."""
-    members = _members(visibility, "repository", filter)
-    return read_pages(db, repository_keys, ARTIFACTS, members, _sort(order), request)
+    members, sort = _owned_by(visibility, repository, filter, order)
+    return read_pages(db, repository_keys, ARTIFACTS, members, sort, request)
 
 
 def count_artifacts(
@@ -113,7 +120,8 @@ def count_artifacts(
     """Return how many of each repository's present artifacts the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, repository_keys, repository.c.id, repository.c.artifact_count)
-    return count_members(db, repository_keys, _members(visibility, "repository", filter))
+    members, _ = _owned_by(visibility, repository, filter, None)
+    return count_members(db, repository_keys, members)
 
 
 def page_registry_artifacts(
@@ -125,8 +133,8 @@ def page_registry_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of each registry's present artifacts; first seen first, unless told."""
-    members = _members(visibility, "registry", filter)
-    return read_pages(db, registry_keys, ARTIFACTS, members, _sort(order), request)
+    members, sort = _owned_by(visibility, registry, filter, order)
+    return read_pages(db, registry_keys, ARTIFACTS, members, sort, request)
 
 
 def count_registry_artifacts(
@@ -138,7 +146,8 @@ def count_registry_artifacts(
     """Return how many of each registry's present artifacts the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, registry_keys, registry.c.id, registry.c.artifact_count)
-    return count_members(db, registry_keys, _members(visibility, "registry", filter))
+    members, _ = _owned_by(visibility, registry, filter, None)
+    return count_members(db, registry_keys, members)
 
 
 def page_layer_artifacts(
@@ -150,8 +159,8 @@ def page_layer_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of the present artifacts whose own manifest lists each layer; first seen first."""
-    members = _of_layer(visibility, filter, order)
-    return read_pages(db, layer_keys, ARTIFACTS, members, _sort(order), request)
+    members, sort = _of_layer(visibility, filter, order)
+    return read_pages(db, layer_keys, ARTIFACTS, members, sort, request)
 
 
 def count_layer_artifacts(
@@ -160,42 +169,42 @@ def count_layer_artifacts(
     """Return how many of the present artifacts whose own manifest lists each layer the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, layer_keys, blob.c.id, blob.c.artifact_count)
-    return count_members(db, layer_keys, _of_layer(visibility, filter, None))
+    members, _ = _of_layer(visibility, filter, None)
+    return count_members(db, layer_keys, members)
 
 
-def _conditions(visibility: Visibility, filter: ArtifactFilter | None) -> tuple[ColumnElement[bool], ...]:
-    return (visibility.restrict(_item.c.repository_id), *artifact_conditions(filter or _ALL, _item))
-
-
-def _members(visibility: Visibility, owner: str, filter: ArtifactFilter | None) -> Members:
-    conditions = (_item.c.absent_at.is_(None), *_conditions(visibility, filter))
-    return Members(f"{owner}.artifacts", _item, _item.c.id, _item.c[f"{owner}_id"], conditions)
+def _owned_by(
+    visibility: Visibility,
+    owner: Table,
+    filter: ArtifactFilter | None,
+    order: Order[ArtifactOrder] | None,
+) -> tuple[Members, Sort]:
+    conditions, sort = _narrow(visibility, filter, order)
+    present = _item.c.absent_at.is_(None)
+    parent = _item.c[f"{owner.name}_id"]
+    return Members(f"{owner.name}.artifacts", _item, _item.c.id, parent, (present, *conditions)), sort
 
 
 def _of_layer(
     visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
-) -> Members:
+) -> tuple[Members, Sort]:
+    conditions, sort = _narrow(visibility, filter, order)
     # Only present artifacts are said to use a blob, so the plain list is a walk along one index.
-    is_plain = (
-        visibility.is_everything
-        and (filter or _ALL) == _ALL
-        and (order or _BY_FIRST_SIGHT).field is ArtifactOrder.FIRST_SEEN
-    )
-    return Members(
-        "layer.artifacts",
-        _use if is_plain else _use.join(_item, _item.c.id == _use.c.artifact_id),
-        _use.c.artifact_id,
-        _use.c.blob_id,
-        () if is_plain else _conditions(visibility, filter),
+    is_plain = visibility.is_everything and (filter or _ALL) == _ALL and sort.inner is None
+    source = _use if is_plain else _use.join(_item, _item.c.id == _use.c.artifact_id)
+    return (
+        Members(
+            "layer.artifacts", source, _use.c.artifact_id, _use.c.blob_id, () if is_plain else conditions
+        ),
+        sort,
     )
 
 
-def _sort(order: Order[ArtifactOrder] | None) -> Sort:
+def _narrow(
+    visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
+) -> tuple[tuple[ColumnElement[bool], ...], Sort]:
     order = order or _BY_FIRST_SIGHT
-    column = {
-        ArtifactOrder.FIRST_SEEN: None,
-        ArtifactOrder.CREATED: "created_at",
-        ArtifactOrder.PUSHED: "pushed_at",
-        ArtifactOrder.SIZE: "size",
-    }[order.field]
-    return sort_by(order, column, _item, artifact)
+    narrowing = artifact_narrowing(filter or _ALL, _item)
+    column = _COLUMN_OF[order.field]
+    conditions = (visibility.restrict(_item.c.repository_id), *narrowing.beside(column))
+    return conditions, sort_by(order, column, _item, artifact, narrowing.range_of(column))

@@ -1,43 +1,104 @@
 """What filters say in SQL: conditions on the rows of one table, or of an alias of it.
 
 Rules of this file: no statement is run here. Whatever a stranger wrote goes in as a parameter, never as a
-pattern of the engine's own language: `%`, `_` and `[` mean themselves.
+pattern of the engine's own language: `%`, `_` and `[` mean themselves. A range is kept apart from the other
+conditions: a list that is sorted by the same column has to bring it together with its cursors (`pages.py`).
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Integer, false, literal_column, type_coerce
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Text,
+    and_,
+    false,
+    literal_column,
+    type_coerce,
+)
 
-from graph.store.filters import ArtifactFilter, LayerFilter, RepositoryFilter, TagFilter
+from graph.store.filters import ArtifactFilter, LayerFilter, LayerOrder, RepositoryFilter, TagFilter
+from graph.store.tables import microseconds_of
 
 # The last character of Unicode: in order of bytes every text that starts with `p` is below `p` and this.
 _LAST_CHARACTER = "\U0010ffff"
 
 
-def repository_conditions(
-    db: Connection, filter: RepositoryFilter, table: FromClause
-) -> list[ColumnElement[bool]]:
-    """Return the conditions on a row of `repository`."""
-    conditions = _name_conditions(db, filter.name, filter.name_prefix, table)
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Values from `low` up to, and without, `high`; None is no end. Moments are microseconds, as stored."""
+
+    low: Any = None
+    high: Any = None
+
+    def meet(self, other: "Range") -> "Range":
+        """Return what is in both."""
+        return Range(
+            max((low for low in (self.low, other.low) if low is not None), default=None),
+            min((high for high in (self.high, other.high) if high is not None), default=None),
+        )
+
+    def conditions(self, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:
+        """Return the conditions that the column is in it."""
+        lower = [] if self.low is None else [column >= self.low]
+        return lower + ([] if self.high is None else [column < self.high])
+
+
+EVERYWHERE = Range()
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """What a filter says of a table: ranges, by the name of their column, and the other conditions."""
+
+    table: FromClause
+    conditions: list[ColumnElement[bool]] = field(default_factory=list)
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+
+    def beside(self, column: str | None = None) -> list[ColumnElement[bool]]:
+        """Return all of it as conditions, but for the range of the column that a list is sorted by."""
+        conditions = list(self.conditions)
+        for name, wanted in self.ranges.items():
+            if name != column:
+                conditions += wanted.conditions(raw(self.table.c[name]))
+        return conditions
+
+    def range_of(self, column: str | None) -> Range:
+        """Return the range of the column that a list is sorted by."""
+        return EVERYWHERE if column is None else self.ranges.get(column, EVERYWHERE)
+
+
+def raw(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return the column as the text or the integer that it is stored as."""
+    return type_coerce(column, Text() if isinstance(column.type, Text) else BigInteger())
+
+
+def repository_narrowing(db: Connection, filter: RepositoryFilter, table: FromClause) -> Narrowing:
+    """Return what the filter says of rows of `repository`."""
+    names = _name_range(filter.name, filter.name_prefix)
     if filter.namespace is not None:
-        conditions += starts_with(table.c.name, f"{filter.namespace}/")
-    return conditions + _in_times(table.c.changed_at, filter.changed_since, filter.changed_before)
+        names = names.meet(starting_with(f"{filter.namespace}/"))
+    changed = _times(filter.changed_since, filter.changed_before)
+    return Narrowing(table, _name_conditions(db, filter.name, table), {"name": names, "changed_at": changed})
 
 
-def tag_conditions(db: Connection, filter: TagFilter, table: FromClause) -> list[ColumnElement[bool]]:
-    """Return the conditions on a row of `tag`."""
-    conditions = _name_conditions(db, filter.name, filter.name_prefix, table)
+def tag_narrowing(db: Connection, filter: TagFilter, table: FromClause) -> Narrowing:
+    """Return what the filter says of rows of `tag`."""
+    conditions = _name_conditions(db, filter.name, table)
     if not filter.include_referrer_tags:
         conditions.append(table.c.is_referrer_tag == false())
-    return conditions
+    return Narrowing(table, conditions, {"name": _name_range(filter.name, filter.name_prefix)})
 
 
-def artifact_conditions(filter: ArtifactFilter, table: FromClause) -> list[ColumnElement[bool]]:
-    """Return the conditions on a row of `artifact`."""
+def artifact_narrowing(filter: ArtifactFilter, table: FromClause) -> Narrowing:
+    """Return what the filter says of rows of `artifact`."""
     conditions: list[ColumnElement[bool]] = []
     if filter.is_tagged is not None:
         conditions.append(table.c.untagged.is_(None) if filter.is_tagged else table.c.untagged.is_not(None))
@@ -49,33 +110,32 @@ def artifact_conditions(filter: ArtifactFilter, table: FromClause) -> list[Colum
     ):
         if value is not None:
             conditions.append(column == value)
-    conditions += _in_times(table.c.created_at, filter.created_since, filter.created_before)
-    return conditions + _in_sizes(table.c.size, filter.size_at_least, filter.size_at_most)
+    created = _times(filter.created_since, filter.created_before)
+    sizes = _sizes(filter.size_at_least, filter.size_at_most)
+    return Narrowing(table, conditions, {"created_at": created, "size": sizes})
 
 
-def layer_conditions(
-    filter: LayerFilter, table: FromClause, *, by_sharing: bool = False
-) -> list[ColumnElement[bool]]:
-    """Return the conditions on a row of `blob` that is a layer.
+def layer_narrowing(filter: LayerFilter, table: FromClause, order: LayerOrder | None) -> Narrowing:
+    """Return what the filter says of rows of `blob` that are layers; no order for counting them."""
+    conditions: list[ColumnElement[bool]] = []
+    ranges = {"size": _sizes(filter.size_at_least, filter.size_at_most)}
+    if filter.shared_by_at_least is not None or not filter.include_empty:
+        conditions.append(table.c.is_empty == false())
+    if filter.shared_by_at_least is not None and order in (None, LayerOrder.SHARED):
+        ranges["repository_count"] = Range(low=filter.shared_by_at_least)
+    elif filter.shared_by_at_least is not None:
+        # A sum serves no index: with the plain column, SQLite would read and sort every shared layer of the
+        # registry where walking the list in its order finds a page of them at once.
+        conditions.append(table.c.repository_count + 0 >= filter.shared_by_at_least)
+    return Narrowing(table, conditions, ranges)
 
-    `by_sharing` for a list sorted by it: then the index of shared layers is walked. In any other order the
-    engine is kept from it, as it would read every shared layer of the registry to sort them.
+
+def starting_with(prefix: str) -> Range:
+    """Return the range of the texts that start with the prefix.
+
+    A range walks a part of any index in order of bytes; LIKE needs a collation of its own on each engine.
     """
-    conditions = _in_sizes(table.c.size, filter.size_at_least, filter.size_at_most)
-    if filter.shared_by_at_least is not None:
-        conditions.append(table.c.is_empty == false())
-        if by_sharing and filter.shared_by_at_least > 1:
-            conditions += [bare(table.c.is_layer), table.c.repository_count > literal_column("1")]
-        count = table.c.repository_count if by_sharing else table.c.repository_count + 0
-        conditions.append(count >= filter.shared_by_at_least)
-    elif not filter.include_empty:
-        conditions.append(table.c.is_empty == false())
-    return conditions
-
-
-def starts_with(column: ColumnElement[str], prefix: str) -> list[ColumnElement[bool]]:
-    """Return the conditions for a range of an index: LIKE needs a collation of its own on each engine."""
-    return [column >= prefix, column < prefix + _LAST_CHARACTER] if prefix else []
+    return Range(prefix, prefix + _LAST_CHARACTER) if prefix else EVERYWHERE
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
@@ -88,29 +148,32 @@ def matches(db: Connection, column: ColumnElement[str], glob: str) -> ColumnElem
     if db.dialect.name == "postgresql":
         escaped = "".join(rf"\{character}" if character in r"\%_" else character for character in glob)
         return column.like(escaped.replace("*", "%").replace("?", "_"), escape="\\")
-    # SQLite's LIKE ignores case. Its GLOB has our two wildcards and one more thing, sets in brackets.
-    return column.op("GLOB", is_comparison=True)(glob.replace("[", "[[]"))
+    # SQLite's LIKE ignores case. Its GLOB has our two wildcards and one thing more, sets in brackets. Adding
+    # nothing to the column keeps GLOB from the index: the walk begins at the range or at the cursor.
+    return (column + literal_column("''")).op("GLOB", is_comparison=True)(glob.replace("[", "[[]"))
 
 
-def bare(column: ColumnElement[bool]) -> ColumnElement[Any]:
-    """Return the column as a condition spelled `column`: SQLAlchemy would spell it `column = 1` for SQLite.
+def is_present_layer(table: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a row of `blob` is a layer that a present artifact uses.
 
-    An index on part of a table serves only a query that spells the index's own condition.
+    It is spelled as the indexes on layers spell it: an index on part of a table serves only a query with the
+    index's own condition, and what SQLAlchemy takes for a boolean it spells `is_layer = 1` for SQLite.
     """
-    return type_coerce(column, Integer)
+    return and_(_bare_is_layer(table), table.c.artifact_count > literal_column("0"))
 
 
-def _name_conditions(
-    db: Connection, glob: str | None, prefix: str | None, table: FromClause
-) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if glob is not None:
-        # What stands before the first wildcard narrows the walk along the index; the glob then decides.
-        literal_part = re.split(r"[*?]", glob, maxsplit=1)[0]
-        conditions += [*starts_with(table.c.name, literal_part), matches(db, table.c.name, glob)]
-    if prefix is not None:
-        conditions += starts_with(table.c.name, prefix)
-    return conditions
+def _bare_is_layer(table: FromClause) -> ColumnElement[Any]:
+    return literal_column(f"{table.name}.is_layer")  # type: ignore[attr-defined]  # a table or an alias
+
+
+def _name_conditions(db: Connection, glob: str | None, table: FromClause) -> list[ColumnElement[bool]]:
+    return [] if glob is None else [matches(db, table.c.name, glob)]
+
+
+def _name_range(glob: str | None, prefix: str | None) -> Range:
+    # What stands before a glob's first wildcard bounds the walk; the glob itself then decides.
+    before_wildcards = "" if glob is None else re.split(r"[*?]", glob, maxsplit=1)[0]
+    return starting_with(before_wildcards).meet(starting_with(prefix or ""))
 
 
 def _one_of(
@@ -122,15 +185,11 @@ def _one_of(
     return [column == values[0] if len(values) == 1 else column.in_(values)]
 
 
-def _in_times(
-    column: ColumnElement[datetime | None], since: datetime | None, before: datetime | None
-) -> list[ColumnElement[bool]]:
-    lower = [] if since is None else [column >= since]
-    return lower + ([] if before is None else [column < before])
+def _times(since: datetime | None, before: datetime | None) -> Range:
+    return Range(
+        None if since is None else microseconds_of(since), None if before is None else microseconds_of(before)
+    )
 
 
-def _in_sizes(
-    column: ColumnElement[int | None], at_least: int | None, at_most: int | None
-) -> list[ColumnElement[bool]]:
-    lower = [] if at_least is None else [column >= at_least]
-    return lower + ([] if at_most is None else [column <= at_most])
+def _sizes(at_least: int | None, at_most: int | None) -> Range:
+    return Range(at_least, None if at_most is None else at_most + 1)

@@ -14,12 +14,11 @@ from sqlalchemy import (
     case,
     exists,
     func,
-    literal_column,
     select,
     true,
 )
 
-from graph.store.conditions import bare, layer_conditions
+from graph.store.conditions import is_present_layer, layer_narrowing
 from graph.store.filters import LayerFilter, LayerOrder, Order
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
@@ -30,6 +29,13 @@ from graph.store.visibility import Visibility
 _BY_FIRST_SIGHT = Order(LayerOrder.FIRST_SEEN)
 _ALL = LayerFilter()
 
+_COLUMN_OF = {
+    LayerOrder.FIRST_SEEN: None,  # keys rise
+    LayerOrder.SIZE: "size",
+    LayerOrder.SAVED_BYTES: "saved_bytes",
+    LayerOrder.SHARED: "repository_count",
+}
+
 # What inner queries read from.
 _item = blob.alias("item")
 _holder = repository_blob.alias("holder")
@@ -37,7 +43,7 @@ _holder = repository_blob.alias("holder")
 
 def load_layers(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[LayerRow | None]:
     """Return the layer of each key, one that nothing uses any more too; None where no manifest lists it."""
-    return load_rows(db, keys, _listing(visibility), bare(blob.c.is_layer), _is_visible(visibility, blob))
+    return load_rows(db, keys, _listing(visibility), blob.c.is_layer, _is_visible(visibility, blob))
 
 
 def find_layers(
@@ -51,7 +57,7 @@ def find_layers(
         lambda wanted: wanted.source.join(
             blob, and_(blob.c.registry_id == wanted.first, blob.c.digest == wanted.second)
         ),
-        bare(blob.c.is_layer),
+        blob.c.is_layer,
         _is_visible(visibility, blob),
     )
 
@@ -69,11 +75,8 @@ def page_layers(
     First seen first, unless told. By saved bytes or by sharing most layers of a registry are equal, and equal
     ones come in the order they were first seen.
     """
-    order, filter = order or _BY_FIRST_SIGHT, filter or _ALL
-    members = _in_registry(visibility, filter, order.field)
-    # A layer that two repositories share is never in the run of those that one has.
-    floor = 1 if order.field is LayerOrder.SHARED and (filter.shared_by_at_least or 0) < 2 else None
-    return read_pages(db, registry_keys, _listing(visibility), members, _sort(order, floor), request)
+    members, sort = _in_registry(visibility, filter, order or _BY_FIRST_SIGHT)
+    return read_pages(db, registry_keys, _listing(visibility), members, sort, request)
 
 
 def count_layers(
@@ -82,8 +85,7 @@ def count_layers(
     """Return how many layers of each registry the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, registry_keys, registry.c.id, registry.c.layer_count)
-    # Counting sorts nothing, so it may walk the shared layers alone.
-    members = _in_registry(visibility, filter or _ALL, LayerOrder.SHARED)
+    members, _ = _in_registry(visibility, filter, None)
     return count_members(db, registry_keys, members)
 
 
@@ -99,8 +101,7 @@ def page_repository_layers(
 
     Unless told, in the order they were first seen in the registry, by whichever repository had them first.
     """
-    members = _in_repository(visibility, filter or _ALL)
-    sort = _sort(order or _BY_FIRST_SIGHT, None)
+    members, sort = _in_repository(visibility, filter, order or _BY_FIRST_SIGHT)
     return read_pages(db, repository_keys, _listing(visibility), members, sort, request)
 
 
@@ -110,38 +111,35 @@ def count_repository_layers(
     """Return how many layers of each repository the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, repository_keys, repository.c.id, repository.c.layer_count)
-    return count_members(db, repository_keys, _in_repository(visibility, filter or _ALL))
+    members, _ = _in_repository(visibility, filter, None)
+    return count_members(db, repository_keys, members)
 
 
-def _in_registry(visibility: Visibility, filter: LayerFilter, by: LayerOrder) -> Members:
-    conditions = (
-        # As `ix_blob_layer` and its like spell it.
-        bare(_item.c.is_layer),
-        _item.c.artifact_count > literal_column("0"),
-        _is_visible(visibility, _item),
-        *layer_conditions(filter, _item, by_sharing=by is LayerOrder.SHARED),
-    )
-    return Members("registry.layers", _item, _item.c.id, _item.c.registry_id, conditions)
+def _in_registry(
+    visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
+) -> tuple[Members, Sort]:
+    conditions, sort = _narrow(filter, order)
+    shown = (is_present_layer(_item), _is_visible(visibility, _item))
+    return Members("registry.layers", _item, _item.c.id, _item.c.registry_id, (*shown, *conditions)), sort
 
 
-def _in_repository(visibility: Visibility, filter: LayerFilter) -> Members:
-    conditions = (
-        bare(_item.c.is_layer),
-        visibility.restrict(_holder.c.repository_id),
-        *layer_conditions(filter, _item),
-    )
+def _in_repository(
+    visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
+) -> tuple[Members, Sort]:
+    conditions, sort = _narrow(filter, order)
+    shown = (is_present_layer(_item), visibility.restrict(_holder.c.repository_id))
     source = _holder.join(_item, _item.c.id == _holder.c.blob_id)
-    return Members("repository.layers", source, _holder.c.blob_id, _holder.c.repository_id, conditions)
+    parent = _holder.c.repository_id
+    return Members("repository.layers", source, _holder.c.blob_id, parent, (*shown, *conditions)), sort
 
 
-def _sort(order: Order[LayerOrder], floor: int | None) -> Sort:
-    column = {
-        LayerOrder.FIRST_SEEN: None,
-        LayerOrder.SIZE: "size",
-        LayerOrder.SAVED_BYTES: "saved_bytes",
-        LayerOrder.SHARED: "repository_count",
-    }[order.field]
-    return sort_by(order, column, _item, blob, floor=floor)
+def _narrow(
+    filter: LayerFilter | None, order: Order[LayerOrder] | None
+) -> tuple[list[ColumnElement[bool]], Sort]:
+    narrowing = layer_narrowing(filter or _ALL, _item, None if order is None else order.field)
+    order = order or _BY_FIRST_SIGHT
+    column = _COLUMN_OF[order.field]
+    return narrowing.beside(column), sort_by(order, column, _item, blob, narrowing.range_of(column))
 
 
 def _is_visible(visibility: Visibility, table: FromClause) -> ColumnElement[bool]:

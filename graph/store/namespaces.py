@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, literal_column, select
 
-from graph.store.conditions import starts_with
+from graph.store.conditions import EVERYWHERE, Range, starting_with
 from graph.store.filters import NamespaceOrder, Order, check_prefix
 from graph.store.listings import Listing, find_rows, load_rows
 from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
@@ -53,24 +53,25 @@ def page_namespaces(
 
     Raises InvalidFilterError if the prefix is too long.
     """
-    members = _in_registry(visibility, prefix)
-    sort = sort_by(_BY_NAME, "name", _item, namespace)
-    return read_pages(db, registry_keys, _listing(visibility), members, sort, request)
+    sort = sort_by(_BY_NAME, "name", _item, namespace, _range(prefix))
+    return read_pages(db, registry_keys, _listing(visibility), _in_registry(visibility), sort, request)
 
 
 def count_namespaces(
     db: Connection, visibility: Visibility, registry_keys: Sequence[int], prefix: str | None = None
 ) -> list[int]:
     """Return how many namespaces each registry has that start with `prefix`."""
-    return count_members(db, registry_keys, _in_registry(visibility, prefix))
+    members = _in_registry(visibility, *_range(prefix).conditions(_item.c.name))
+    return count_members(db, registry_keys, members)
 
 
-def _in_registry(visibility: Visibility, prefix: str | None) -> Members:
-    conditions = (
-        _repository_count(visibility, _item) > 0,
-        *([] if prefix is None else starts_with(_item.c.name, check_prefix(prefix))),
-    )
-    return Members("registry.namespaces", _item, _item.c.id, _item.c.registry_id, conditions)
+def _range(prefix: str | None) -> Range:
+    return EVERYWHERE if prefix is None else starting_with(check_prefix(prefix))
+
+
+def _in_registry(visibility: Visibility, *conditions: ColumnElement[bool]) -> Members:
+    shown = (_repository_count(visibility, _item) > 0, *conditions)
+    return Members("registry.namespaces", _item, _item.c.id, _item.c.registry_id, shown)
 
 
 def _listing(visibility: Visibility) -> Listing[NamespaceRow]:

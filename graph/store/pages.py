@@ -11,15 +11,14 @@ three hot parents among a hundred (a layer used by 32,000 repositories) it took 
 
 Rows that lack the value come last in both directions. An index has them at one end, so they are read as a
 run of their own, beside the run of those that have it: each run is a plain walk along an index, where
-`NULLS LAST` would sort the whole list. The same is done for a least value that most rows have (`Sort.floor`).
+`NULLS LAST` would sort the whole list.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     CompoundSelect,
     Connection,
@@ -32,11 +31,11 @@ from sqlalchemy import (
     select,
     true,
     tuple_,
-    type_coerce,
     union_all,
 )
 
 from graph.errors import InvalidPageError
+from graph.store.conditions import EVERYWHERE, Range, raw
 from graph.store.cursors import Cursor, SortValue, decode_cursor, encode_cursor
 from graph.store.filters import Order
 from graph.store.keys import KeySet, key_set
@@ -100,7 +99,7 @@ class Members:
 class Sort:
     """How a list is sorted: by `inner`, which is `outer` where the rows are read, then by key.
 
-    Without `inner` by key alone. `floor` is the least value there is, where most rows have it.
+    Without `inner` by key alone. Only rows whose value is `within` are in the list.
     """
 
     name: str
@@ -109,7 +108,7 @@ class Sort:
     kind: type[str] | type[int] | None = None
     is_descending: bool = False
     is_nullable: bool = False
-    floor: int | None = None
+    within: Range = EVERYWHERE
 
     def label(self, members: Members) -> str:
         """Return what cursors call this order of the list."""
@@ -117,16 +116,8 @@ class Sort:
 
     @property
     def runs(self) -> tuple[bool, ...]:
-        """The runs that make up the list, in its order; true is the one apart."""
-        if self.is_nullable:
-            return (False, True)
-        if self.floor is not None:
-            return (False, True) if self.is_descending else (True, False)
-        return (False,)
-
-    def is_apart(self, value: SortValue) -> bool:
-        """Whether rows with this value are in the run apart."""
-        return (self.is_nullable and value is None) or (self.floor is not None and value == self.floor)
+        """The runs that make up the list, in its order; true is that of the rows without a value."""
+        return (False, True) if self.is_nullable and self.within == EVERYWHERE else (False,)
 
     def rank(self, value: SortValue, key: int) -> tuple[bool, Any, int]:
         """Return what compares as the list does, or the other way round if it is descending."""
@@ -135,22 +126,20 @@ class Sort:
 
 
 def sort_by(
-    order: Order[Any], column: str | None, inner: FromClause, outer: FromClause, *, floor: int | None = None
+    order: Order[Any], column: str | None, inner: FromClause, outer: FromClause, within: Range = EVERYWHERE
 ) -> Sort:
     """Return how to sort by a column that both have, or by the key alone where there is none."""
     if column is None:
         return Sort(order.field, is_descending=order.is_descending)
-    is_text = isinstance(inner.c[column].type, Text)
-    # Moments are compared, and go into cursors, as the integers that they are stored as.
-    kind = Text() if is_text else BigInteger()
     return Sort(
         order.field,
-        inner=type_coerce(inner.c[column], kind),
-        outer=type_coerce(outer.c[column], kind),
-        kind=str if is_text else int,
+        # Moments are compared, and go into cursors, as the integers that they are stored as.
+        inner=raw(inner.c[column]),
+        outer=raw(outer.c[column]),
+        kind=str if isinstance(inner.c[column].type, Text) else int,
         is_descending=order.is_descending,
         is_nullable=bool(inner.c[column].nullable),
-        floor=floor,
+        within=within,
     )
 
 
@@ -163,6 +152,110 @@ class _Part:
     is_inclusive: bool = False
     is_backward: bool = False
     limit: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Inner:
+    """The inner query, which stands once per parent: `select` gives the keys of the members in some parts."""
+
+    engine: str
+    keys: KeySet
+    members: Members
+    sort: Sort
+
+    @property
+    def conditions(self) -> tuple[ColumnElement[bool], ...]:
+        """What is true of every member."""
+        if self.members.parent is None:
+            return self.members.conditions
+        return (self.members.parent == self.keys.value, *self.members.conditions)
+
+    def select(self, parts: Iterator[_Part]) -> Select[Any] | CompoundSelect[Any]:
+        branches = [
+            branch
+            for part in parts
+            for is_valueless in self.sort.runs
+            if (branch := self._select_run(part, is_valueless)) is not None
+        ]
+        if len(branches) == 1:
+            return branches[0]
+        # SQLite takes ORDER BY and LIMIT inside a UNION only in a query of its own.
+        return union_all(*(select(branch.subquery().c.member) for branch in branches))
+
+    def _select_run(self, part: _Part, is_valueless: bool) -> Select[Any] | None:
+        bounds = self._bounds(part, is_valueless)
+        if bounds is None:
+            return None
+        key, value = self.members.key, self.sort.inner
+        sorted_by = [key] if value is None or is_valueless else [value, key]
+        is_descending = self.sort.is_descending != part.is_backward
+        return (
+            select(key.label("member"))
+            .select_from(self.members.source)
+            .where(*self.conditions, *bounds)
+            .order_by(*(column.desc() if is_descending else column.asc() for column in sorted_by))
+            .limit(part.limit)
+            .correlate(self.keys.source)
+        )
+
+    def _bounds(self, part: _Part, is_valueless: bool) -> list[ColumnElement[bool]] | None:
+        """Return the conditions for what a run has of the part; None if it has nothing."""
+        value, (after, before) = self.sort.inner, (part.after, part.before)
+        if value is None:
+            return self._key_bounds(part)
+        if is_valueless:
+            # They come last: nothing of them is before a row with a value, all of them are after it.
+            if before is not None and before.value is not None:
+                return None
+            rest = replace(part, after=after if after is not None and after.value is None else None)
+            return [value.is_(None), *self._key_bounds(rest)]
+        if after is not None and after.value is None:
+            return None
+        rest = replace(part, before=before if before is not None and before.value is not None else None)
+        bounds = self._value_bounds(rest)
+        return [value.is_not(None)] if self.sort.is_nullable and not bounds else bounds
+
+    def _key_bounds(self, part: _Part) -> list[ColumnElement[bool]]:
+        return [
+            _beyond(self.members.key, literal(cursor.key), is_low, part.is_inclusive)
+            for cursor, is_low in self._ends(part)
+            if cursor is not None
+        ]
+
+    def _value_bounds(self, part: _Part) -> list[ColumnElement[bool]]:
+        """Return one condition for each end: given two, the engine may walk from the one further out."""
+        value = self.sort.inner
+        assert value is not None
+        bounds: list[ColumnElement[bool]] = []
+        for cursor, is_low in self._ends(part):
+            end = self.sort.within.low if is_low else self.sort.within.high
+            if cursor is not None and (end is None or (cursor.value < end) != is_low):
+                place = tuple_(literal(cursor.value), self._tie_breaker(cursor))
+                bounds.append(_beyond(tuple_(value, self.members.key), place, is_low, part.is_inclusive))
+            elif end is not None:
+                bounds.append(_beyond(value, literal(end), is_low, is_low))
+        return bounds
+
+    def _tie_breaker(self, cursor: Cursor) -> ColumnElement[Any]:
+        if self.engine != "sqlite":
+            return literal(cursor.key)
+        # SQLite compares a pair along an index only if it knows both collations, and a rowid has none (3.40,
+        # whereRangeVectorLen). Without this it would walk over all that ties with the cursor.
+        return literal(cursor.key).op("COLLATE")(literal_column("BINARY"))
+
+    def _ends(self, part: _Part) -> tuple[tuple[Cursor | None, bool], tuple[Cursor | None, bool]]:
+        """Return the cursors at both ends of the values, each with whether it is at the low one."""
+        is_turned = self.sort.is_descending
+        low, high = (part.before, part.after) if is_turned else (part.after, part.before)
+        return (low, True), (high, False)
+
+
+def _beyond(
+    left: ColumnElement[Any], right: ColumnElement[Any], is_low: bool, is_inclusive: bool
+) -> ColumnElement[bool]:
+    if is_low:
+        return left >= right if is_inclusive else left > right
+    return left <= right if is_inclusive else left < right
 
 
 def read_pages(
@@ -186,7 +279,7 @@ def read_pages(
         for text in (request.after, request.before)
     )
     keys = key_set(db, parents)
-    selected = _select_members(keys, members, sort, _parts(request, after, before))
+    selected = _Inner(db.dialect.name, keys, members, sort).select(_parts(request, after, before))
     value = literal_column("NULL") if sort.outer is None else sort.outer
     statement = select(keys.value, value, listing.key, *listing.columns).select_from(
         _join_members(db, keys, selected, listing)
@@ -200,7 +293,8 @@ def read_pages(
 def count_members(db: Connection, parents: Sequence[int], members: Members) -> list[int]:
     """Return the length of each parent's list, aligned with `parents`; all of it is read."""
     keys = key_set(db, parents)
-    inner = select(func.count()).select_from(members.source).where(*_conditions(keys, members))
+    conditions = _Inner(db.dialect.name, keys, members, Sort("")).conditions
+    inner = select(func.count()).select_from(members.source).where(*conditions)
     statement = select(keys.value, inner.correlate(keys.source).scalar_subquery()).select_from(keys.source)
     counts = {parent: count for parent, count in db.execute(statement)}  # noqa: C416  # mypy: dict() of Rows
     return [counts[parent] for parent in parents]
@@ -213,78 +307,6 @@ def _parts(request: PageRequest, after: Cursor | None, before: Cursor | None) ->
         yield _Part(before=after, is_inclusive=True, is_backward=True)
     if before is not None:
         yield _Part(after=before, is_inclusive=True)
-
-
-def _select_members(
-    keys: KeySet, members: Members, sort: Sort, parts: Iterator[_Part]
-) -> Select[Any] | CompoundSelect[Any]:
-    branches = [
-        branch
-        for part in parts
-        for is_apart in sort.runs
-        if (branch := _select_run(keys, members, sort, part, is_apart)) is not None
-    ]
-    if len(branches) == 1:
-        return branches[0]
-    # SQLite takes ORDER BY and LIMIT inside a UNION only in a query of its own.
-    return union_all(*(select(branch.subquery().c.member) for branch in branches))
-
-
-def _select_run(
-    keys: KeySet, members: Members, sort: Sort, part: _Part, is_apart: bool
-) -> Select[Any] | None:
-    conditions = [*_conditions(keys, members)]
-    if sort.inner is not None and len(sort.runs) == 2:
-        conditions.append(_run_condition(sort, is_apart))
-    for cursor, is_lower in ((part.after, True), (part.before, False)):
-        if cursor is None:
-            continue
-        bound = _bound(members, sort, cursor, is_apart, is_lower, part.is_inclusive)
-        if bound is None:
-            return None
-        conditions.append(bound)
-    sorted_by = [members.key] if sort.inner is None or is_apart else [sort.inner, members.key]
-    is_descending = sort.is_descending != part.is_backward
-    return (
-        select(members.key.label("member"))
-        .select_from(members.source)
-        .where(*conditions)
-        .order_by(*(column.desc() if is_descending else column.asc() for column in sorted_by))
-        .limit(part.limit)
-        .correlate(keys.source)
-    )
-
-
-def _conditions(keys: KeySet, members: Members) -> tuple[ColumnElement[bool], ...]:
-    if members.parent is None:
-        return members.conditions
-    return (members.parent == keys.value, *members.conditions)
-
-
-def _run_condition(sort: Sort, is_apart: bool) -> ColumnElement[bool]:
-    assert sort.inner is not None
-    if sort.is_nullable:
-        return sort.inner.is_(None) if is_apart else sort.inner.is_not(None)
-    # Written out, no parameter: an index on part of a table serves only a query that spells its condition.
-    floor: ColumnElement[int] = literal_column(str(sort.floor))
-    return sort.inner == floor if is_apart else sort.inner > floor
-
-
-def _bound(
-    members: Members, sort: Sort, cursor: Cursor, is_apart: bool, is_lower: bool, is_inclusive: bool
-) -> ColumnElement[bool] | None:
-    """Return which rows of a run are on one side of the cursor; None when none can be."""
-    is_cursor_apart = sort.is_apart(cursor.value)
-    if is_apart != is_cursor_apart:
-        is_beyond = sort.runs.index(is_apart) > sort.runs.index(is_cursor_apart)
-        return true() if is_beyond == is_lower else None
-    left: ColumnElement[Any] = members.key
-    right: ColumnElement[Any] = literal(cursor.key)
-    if sort.inner is not None and not is_apart:
-        left, right = tuple_(sort.inner, left), tuple_(literal(cursor.value), right)
-    if is_lower != sort.is_descending:
-        return left >= right if is_inclusive else left > right
-    return left <= right if is_inclusive else left < right
 
 
 def _join_members(

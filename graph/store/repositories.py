@@ -5,10 +5,11 @@ Lists hold present repositories; an absent one is found only by its key or its n
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, and_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, and_, literal_column, select, type_coerce
 
-from graph.store.conditions import contains, repository_conditions
+from graph.store.conditions import contains, repository_narrowing
 from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
 from graph.store.keys import key_set
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
@@ -31,7 +32,7 @@ _COLUMNS = (
     repository.c.error_code,
     repository.c.error_message,
 )
-_LISTING = Listing(RepositoryRow, _COLUMNS, repository, repository.c.id)
+REPOSITORIES = Listing(RepositoryRow, _COLUMNS, repository, repository.c.id)
 
 # The repositories of a layer are read from what says that they hold it: its keys are in order of first sight.
 _OF_LAYER = Listing(
@@ -46,6 +47,13 @@ _BY_NAME = Order(RepositoryOrder.NAME)
 _BY_FIRST_SIGHT = Order(RepositoryOrder.FIRST_SEEN)
 _ALL = RepositoryFilter()
 
+_COLUMN_OF = {
+    RepositoryOrder.NAME: "name",
+    RepositoryOrder.FIRST_SEEN: None,  # keys rise
+    RepositoryOrder.CHANGED: "changed_at",
+    RepositoryOrder.SIZE: "stored_bytes",
+}
+
 # What inner queries read from.
 _item = repository.alias("item")
 _holder = repository_blob.alias("holder")
@@ -56,7 +64,7 @@ def load_repositories(
     db: Connection, visibility: Visibility, keys: Sequence[int]
 ) -> list[RepositoryRow | None]:
     """Return the repository of each key, absent ones too; None where the key is unknown."""
-    return load_rows(db, keys, _LISTING, visibility.restrict(repository.c.id))
+    return load_rows(db, keys, REPOSITORIES, visibility.restrict(repository.c.id))
 
 
 def find_repositories(
@@ -66,7 +74,7 @@ def find_repositories(
     return find_rows(
         db,
         names,
-        _LISTING,
+        REPOSITORIES,
         lambda wanted: wanted.source.join(
             repository, and_(repository.c.registry_id == wanted.first, repository.c.name == wanted.second)
         ),
@@ -83,8 +91,8 @@ def page_repositories(
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
     """Return a page of each registry's present repositories; by name unless told."""
-    members = _in_registry(db, visibility, filter or _ALL)
-    return read_pages(db, registry_keys, _LISTING, members, _sort(order or _BY_NAME), request)
+    members, sort = _in_registry(db, visibility, filter, order or _BY_NAME)
+    return read_pages(db, registry_keys, REPOSITORIES, members, sort, request)
 
 
 def count_repositories(
@@ -96,7 +104,8 @@ def count_repositories(
     """Return how many present repositories of each registry the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, registry_keys, registry.c.id, registry.c.repository_count)
-    return count_members(db, registry_keys, _in_registry(db, visibility, filter or _ALL))
+    members, _ = _in_registry(db, visibility, filter, _BY_FIRST_SIGHT)
+    return count_members(db, registry_keys, members)
 
 
 def page_namespace_repositories(
@@ -108,8 +117,8 @@ def page_namespace_repositories(
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
     """Return a page of the present repositories below each namespace, at any depth; by name unless told."""
-    members = _in_namespace(db, visibility, filter or _ALL)
-    return read_pages(db, namespace_keys, _LISTING, members, _sort(order or _BY_NAME), request)
+    members, sort = _in_namespace(db, visibility, filter, order or _BY_NAME)
+    return read_pages(db, namespace_keys, REPOSITORIES, members, sort, request)
 
 
 def count_namespace_repositories(
@@ -121,7 +130,8 @@ def count_namespace_repositories(
     """Return how many present repositories below each namespace the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, namespace_keys, namespace.c.id, namespace.c.repository_count)
-    return count_members(db, namespace_keys, _in_namespace(db, visibility, filter or _ALL))
+    members, _ = _in_namespace(db, visibility, filter, _BY_FIRST_SIGHT)
+    return count_members(db, namespace_keys, members)
 
 
 def page_layer_repositories(
@@ -132,16 +142,16 @@ def page_layer_repositories(
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
     """Return a page of the repositories that use each layer; first seen to use it first, unless told."""
-    order = order or _BY_FIRST_SIGHT
-    members = _of_layer(visibility, order.field is not RepositoryOrder.FIRST_SEEN)
-    return read_pages(db, layer_keys, _OF_LAYER, members, _sort(order), request)
+    members, sort = _of_layer(visibility, order or _BY_FIRST_SIGHT)
+    return read_pages(db, layer_keys, _OF_LAYER, members, sort, request)
 
 
 def count_layer_repositories(db: Connection, visibility: Visibility, layer_keys: Sequence[int]) -> list[int]:
     """Return how many repositories use each layer."""
     if visibility.is_everything:
         return load_counts(db, layer_keys, blob.c.id, blob.c.repository_count)
-    return count_members(db, layer_keys, _of_layer(visibility, False))
+    members, _ = _of_layer(visibility, _BY_FIRST_SIGHT)
+    return count_members(db, layer_keys, members)
 
 
 def search_repositories(
@@ -151,59 +161,63 @@ def search_repositories(
 
     Upper and lower case are the same. Raises InvalidFilterError if there is no text, or too much.
     """
-    members = _with_text(db, visibility, text, registry_keys)
-    return read_pages(db, [0], _LISTING, members, _sort(_BY_NAME), request)[0]
+    members, sort = _with_text(db, visibility, text, registry_keys)
+    return read_pages(db, [0], REPOSITORIES, members, sort, request)[0]
 
 
 def count_search(db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]) -> int:
     """Return how many present repositories of these registries have the text in their name."""
-    return count_members(db, [0], _with_text(db, visibility, text, registry_keys))[0]
+    members, _ = _with_text(db, visibility, text, registry_keys)
+    return count_members(db, [0], members)[0]
 
 
-def _shown(visibility: Visibility) -> list[ColumnElement[bool]]:
-    return [_item.c.absent_at.is_(None), visibility.restrict(_item.c.id)]
+def _shown(visibility: Visibility) -> tuple[ColumnElement[bool], ...]:
+    return (_item.c.absent_at.is_(None), visibility.restrict(_item.c.id))
 
 
-def _in_registry(db: Connection, visibility: Visibility, filter: RepositoryFilter) -> Members:
-    conditions = _shown(visibility) + repository_conditions(db, filter, _item)
-    return Members("registry.repositories", _item, _item.c.id, _item.c.registry_id, tuple(conditions))
+def _in_registry(
+    db: Connection, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
+) -> tuple[Members, Sort]:
+    narrowing = repository_narrowing(db, filter or _ALL, _item)
+    column = _COLUMN_OF[order.field]
+    conditions = (*_shown(visibility), *narrowing.beside(column))
+    members = Members("registry.repositories", _item, _item.c.id, _item.c.registry_id, conditions)
+    return members, sort_by(order, column, _item, repository, narrowing.range_of(column))
 
 
-def _in_namespace(db: Connection, visibility: Visibility, filter: RepositoryFilter) -> Members:
+def _in_namespace(
+    db: Connection, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
+) -> tuple[Members, Sort]:
     source = _above.join(
         _item,
         and_(
             _item.c.registry_id == _above.c.registry_id,
             # "0" is what follows "/": the names that start with the namespace and a slash, and no others.
-            _item.c.name > _above.c.name + "/",
-            _item.c.name < _above.c.name + "0",
+            _item.c.name > _above.c.name + literal_column("'/'"),
+            _item.c.name < _above.c.name + literal_column("'0'"),
         ),
     )
-    conditions = _shown(visibility) + repository_conditions(db, filter, _item)
-    return Members("namespace.repositories", source, _item.c.id, _above.c.id, tuple(conditions))
+    members, sort = _in_registry(db, visibility, filter, order)
+    return replace(members, name="namespace.repositories", source=source, parent=_above.c.id), sort
 
 
-def _of_layer(visibility: Visibility, is_sorted: bool) -> Members:
-    source = _holder.join(_item, _item.c.id == _holder.c.repository_id) if is_sorted else _holder
+def _of_layer(visibility: Visibility, order: Order[RepositoryOrder]) -> tuple[Members, Sort]:
+    column = _COLUMN_OF[order.field]
+    source = _holder if column is None else _holder.join(_item, _item.c.id == _holder.c.repository_id)
     condition = visibility.restrict(_holder.c.repository_id)
-    return Members("layer.repositories", source, _holder.c.id, _holder.c.blob_id, (condition,))
+    members = Members("layer.repositories", source, _holder.c.id, _holder.c.blob_id, (condition,))
+    return members, sort_by(order, column, _item, repository)
 
 
-def _with_text(db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]) -> Members:
+def _with_text(
+    db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]
+) -> tuple[Members, Sort]:
     registries = key_set(db, registry_keys, "registries")
     conditions = (
+        *_shown(visibility),
         _item.c.registry_id.in_(select(registries.value).select_from(registries.source)),
         # Names are lower case, by the specification.
         contains(_item.c.name, check_search(text)),
     )
-    return Members("search.repositories", _item, _item.c.id, None, (*_shown(visibility), *conditions))
-
-
-def _sort(order: Order[RepositoryOrder]) -> Sort:
-    column = {
-        RepositoryOrder.NAME: "name",
-        RepositoryOrder.FIRST_SEEN: None,
-        RepositoryOrder.CHANGED: "changed_at",
-        RepositoryOrder.SIZE: "stored_bytes",
-    }[order.field]
-    return sort_by(order, column, _item, repository)
+    members = Members("search.repositories", _item, _item.c.id, None, conditions)
+    return members, sort_by(_BY_NAME, "name", _item, repository)

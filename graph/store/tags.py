@@ -6,18 +6,19 @@ filter asks for them.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from sqlalchemy import Connection, and_
+from sqlalchemy import ColumnElement, Connection, Table, and_
 
-from graph.store.conditions import tag_conditions
+from graph.store.conditions import tag_narrowing
 from graph.store.filters import Order, TagFilter, TagOrder
 from graph.store.listings import Join, Listing, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
 from graph.store.rows import TagRow
 from graph.store.tables import artifact, repository, tag
 from graph.store.visibility import Visibility
 
-_LISTING = Listing(
+TAGS = Listing(
     TagRow,
     (
         tag.c.id,
@@ -43,14 +44,21 @@ _LISTING = Listing(
 _named = artifact.alias("named")
 _WITH_ARTIFACT = Listing(
     TagRow,
-    _LISTING.columns,
+    TAGS.columns,
     tag,
     tag.c.id,
-    (*_LISTING.joins, Join(_named, _named.c.id == tag.c.artifact_id, is_outer=True)),
+    (*TAGS.joins, Join(_named, _named.c.id == tag.c.artifact_id, is_outer=True)),
 )
 
 _BY_NAME = Order(TagOrder.NAME)
 _ORDINARY = TagFilter()
+
+_COLUMN_OF = {
+    TagOrder.NAME: "name",
+    TagOrder.VERSION: "version_key",
+    TagOrder.FIRST_SEEN: None,  # keys rise
+    TagOrder.CHANGED: "changed_at",
+}
 
 # What inner queries read from.
 _item = tag.alias("item")
@@ -59,7 +67,7 @@ _item_named = artifact.alias("item_named")
 
 def load_tags(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[TagRow | None]:
     """Return the tag of each key, absent ones too; None where the key is unknown."""
-    return load_rows(db, keys, _LISTING, visibility.restrict(tag.c.repository_id))
+    return load_rows(db, keys, TAGS, visibility.restrict(tag.c.repository_id))
 
 
 def find_tags(
@@ -69,8 +77,8 @@ def find_tags(
     return find_rows(
         db,
         names,
-        _LISTING,
-        lambda wanted: _LISTING.join_to(
+        TAGS,
+        lambda wanted: TAGS.join_to(
             wanted.source, and_(tag.c.repository_id == wanted.first, tag.c.name == wanted.second)
         ),
         tag.c.absent_at.is_(None),
@@ -94,9 +102,7 @@ def count_tags(
     db: Connection, visibility: Visibility, repository_keys: Sequence[int], filter: TagFilter | None = None
 ) -> list[int]:
     """Return how many present tags of each repository the filter keeps."""
-    if visibility.is_everything and (filter or _ORDINARY) == _ORDINARY:
-        return load_counts(db, repository_keys, repository.c.id, repository.c.tag_count)
-    return count_members(db, repository_keys, _members(db, visibility, "repository", filter))
+    return _count(db, visibility, repository, repository_keys, filter)
 
 
 def page_artifact_tags(
@@ -115,9 +121,7 @@ def count_artifact_tags(
     db: Connection, visibility: Visibility, artifact_keys: Sequence[int], filter: TagFilter | None = None
 ) -> list[int]:
     """Return how many present tags that name each artifact the filter keeps."""
-    if visibility.is_everything and (filter or _ORDINARY) == _ORDINARY:
-        return load_counts(db, artifact_keys, artifact.c.id, artifact.c.tag_count)
-    return count_members(db, artifact_keys, _members(db, visibility, "artifact", filter))
+    return _count(db, visibility, artifact, artifact_keys, filter)
 
 
 def _page(
@@ -130,36 +134,27 @@ def _page(
     order: Order[TagOrder] | None,
 ) -> list[Page[TagRow]]:
     order = order or _BY_NAME
-    is_by_artifact = order.field is TagOrder.CREATED
-    return read_pages(
-        db,
-        keys,
-        _WITH_ARTIFACT if is_by_artifact else _LISTING,
-        _members(db, visibility, owner, filter, is_by_artifact),
-        _sort(order),
-        request,
-    )
-
-
-def _members(
-    db: Connection, visibility: Visibility, owner: str, filter: TagFilter | None, with_artifact: bool = False
-) -> Members:
-    conditions = (
-        _item.c.absent_at.is_(None),
-        visibility.restrict(_item.c.repository_id),
-        *tag_conditions(db, filter or _ORDINARY, _item),
-    )
-    source = _item.outerjoin(_item_named, _item_named.c.id == _item.c.artifact_id) if with_artifact else _item
-    return Members(f"{owner}.tags", source, _item.c.id, _item.c[f"{owner}_id"], conditions)
-
-
-def _sort(order: Order[TagOrder]) -> Sort:
+    narrowing = tag_narrowing(db, filter or _ORDINARY, _item)
     if order.field is TagOrder.CREATED:
-        return sort_by(order, "created_at", _item_named, _named)
-    column = {
-        TagOrder.NAME: "name",
-        TagOrder.VERSION: "version_key",
-        TagOrder.FIRST_SEEN: None,
-        TagOrder.CHANGED: "changed_at",
-    }[order.field]
-    return sort_by(order, column, _item, tag)
+        members = _members(visibility, owner, narrowing.beside())
+        source = _item.outerjoin(_item_named, _item_named.c.id == _item.c.artifact_id)
+        sort = sort_by(order, "created_at", _item_named, _named)
+        return read_pages(db, keys, _WITH_ARTIFACT, replace(members, source=source), sort, request)
+    column = _COLUMN_OF[order.field]
+    members = _members(visibility, owner, narrowing.beside(column))
+    sort = sort_by(order, column, _item, tag, narrowing.range_of(column))
+    return read_pages(db, keys, TAGS, members, sort, request)
+
+
+def _count(
+    db: Connection, visibility: Visibility, owner: Table, keys: Sequence[int], filter: TagFilter | None
+) -> list[int]:
+    if visibility.is_everything and (filter or _ORDINARY) == _ORDINARY:
+        return load_counts(db, keys, owner.c.id, owner.c.tag_count)
+    conditions = tag_narrowing(db, filter or _ORDINARY, _item).beside()
+    return count_members(db, keys, _members(visibility, owner.name, conditions))
+
+
+def _members(visibility: Visibility, owner: str, conditions: list[ColumnElement[bool]]) -> Members:
+    shown = (_item.c.absent_at.is_(None), visibility.restrict(_item.c.repository_id))
+    return Members(f"{owner}.tags", _item, _item.c.id, _item.c[f"{owner}_id"], (*shown, *conditions))

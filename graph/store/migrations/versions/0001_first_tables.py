@@ -116,14 +116,9 @@ def _create_blob() -> None:
     )
     layer = _where("is_layer AND artifact_count > 0")
     op.create_index("ix_blob_layer", "blob", ["registry_id", "id"], **layer)
-    op.create_index("ix_blob_layer_size", "blob", ["registry_id", "size", "id"], **layer)
-    op.create_index("ix_blob_saved", "blob", ["registry_id", "saved_bytes", "id"], **layer)
-    op.create_index(
-        "ix_blob_shared",
-        "blob",
-        ["registry_id", "repository_count", "id"],
-        **_where("is_layer AND repository_count > 1"),
-    )
+    op.create_index("ix_blob_layer_size", "blob", ["registry_id", "size"], **layer)
+    op.create_index("ix_blob_saved", "blob", ["registry_id", "saved_bytes"], **layer)
+    op.create_index("ix_blob_shared", "blob", ["registry_id", "repository_count"], **layer)
 
 
 def _create_namespace() -> None:
@@ -164,7 +159,7 @@ def _create_repository() -> None:
     op.create_index("ix_repository_namespace", "repository", ["registry_id", "namespace"])
     for name, columns in {
         "ix_repository_present_name": ["registry_id", "name"],
-        "ix_repository_present_changed": ["registry_id", "changed_at", "id"],
+        "ix_repository_present_changed": ["registry_id", "changed_at"],
         "ix_repository_present_observed": ["registry_id", "observed_at"],
         "ix_repository_present_completeness": ["registry_id", "completeness"],
     }.items():
@@ -219,11 +214,11 @@ def _create_artifact() -> None:
     op.create_index(
         "ix_artifact_registry_created",
         "artifact",
-        ["registry_id", "created_at", "id"],
+        ["registry_id", "created_at"],
         **_where("absent_at IS NULL"),
     )
     op.create_index(
-        "ix_artifact_registry_size", "artifact", ["registry_id", "size", "id"], **_where("absent_at IS NULL")
+        "ix_artifact_registry_size", "artifact", ["registry_id", "size"], **_where("absent_at IS NULL")
     )
     op.create_index(
         "ix_artifact_repository", "artifact", ["repository_id", "id"], **_where("absent_at IS NULL")
