@@ -1,0 +1,58 @@
+"""What the crawl and the refreshes of one registry share: whom to ask, where to keep it, what is under way.
+
+Rules of this file: it decides nothing about content. Two looks at one repository take turns, so that a list
+of tags that was read earlier never overwrites what was read later; a digest is fetched once at a time.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from enum import Enum
+
+from graph.oci.reference import RepositoryName
+from graph.registry.client import FetchedManifest, RegistryClient
+from graph.store.engine import Store
+from graph.sync.flight import Flights
+
+
+class Stored(Enum):
+    """What lands for a digest whose bytes the store has already."""
+
+    STORED = "STORED"
+
+
+class Upstream:
+    """One registry, its client and its rows in the store. Make one, for the crawl and the refreshes alike."""
+
+    def __init__(
+        self,
+        client: RegistryClient,
+        store: Store,
+        registry_key: int,
+        clock: Callable[[], datetime],
+        *,
+        referrers_max_age: float = 86_400.0,
+    ) -> None:
+        """`referrers_max_age` is in seconds; `clock` tells the time in UTC."""
+        self.client = client
+        self.store = store
+        self.key = registry_key
+        self.clock = clock
+        self.referrers_max_age = referrers_max_age
+        self.manifests: Flights[FetchedManifest | Stored] = Flights()
+        self.configs: Flights[bytes | Stored] = Flights()
+        self._turns: dict[RepositoryName, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def turn(self, repository: RepositoryName) -> AsyncIterator[None]:
+        """Wait until nobody else looks at the repository, then let nobody else."""
+        lock, users = self._turns.get(repository, (asyncio.Lock(), 0))
+        self._turns[repository] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._turns.pop(repository)
+            if users > 1:
+                self._turns[repository] = (lock, users - 1)
