@@ -1,0 +1,152 @@
+"""One look at one repository: what is known of it, what was seen and is not written down yet.
+
+Rules of this file: it writes and reads back; what to ask is asked elsewhere, what follows is decided in
+`plan.py`. What was seen is written down as soon as it is news, and otherwise once, at the end: a look at a
+repository in which nothing happened is one read and one write.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from graph.errors import RegistryUnknownError
+from graph.oci.digest import Digest
+from graph.oci.reference import RepositoryName, TagName
+from graph.store.changes import Failure, KnownRepository, NewManifest
+from graph.store.content import put_manifests
+from graph.store.observations import load_known, put_repository, set_repository
+from graph.sync.content import MAX_TASKS, Batch
+from graph.sync.flight import drain
+from graph.sync.patience import Patience
+from graph.sync.plan import ObservedArtifact, ObservedRepository, is_news, plan_changes
+from graph.sync.report import Tally
+from graph.sync.upstream import Upstream
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was seen since the last write."""
+
+    tags: dict[TagName, Digest | Failure] = field(default_factory=dict)
+    listed_tags: Collection[TagName] | None = None
+    missing_tags: set[TagName] = field(default_factory=set)
+    artifacts: dict[Digest, ObservedArtifact] = field(default_factory=dict)
+    answered: set[Digest] = field(default_factory=set)
+    missing: set[Digest] = field(default_factory=set)
+    referrers: dict[Digest, Sequence[Digest]] = field(default_factory=dict)
+
+
+class Look:
+    """Made for one look at one repository, while nobody else looks at it (`Upstream.turn`)."""
+
+    def __init__(self, upstream: Upstream, key: int | None, name: RepositoryName, tally: Tally) -> None:
+        """`key` is None for a repository that the store does not know: it gets one by the first write."""
+        self.upstream = upstream
+        self.name = name
+        self.tally = tally
+        self.at = upstream.clock()
+        self.patience = Patience()
+        self.known = KnownRepository(key or 0, name, None, None, True)
+        self.seen = Seen()
+        self.asked: set[Digest] = set()  # digests asked for as a child or a root
+        self._key = key
+        self._is_behind = key is not None  # what is stored is not what `known` says
+
+    async def load(self) -> None:
+        """Make `known` what the store holds of the repository."""
+        if self._is_behind and self._key is not None:
+            async with self.upstream.store.snapshot() as snapshot:
+                self.known = await snapshot.read(load_known, self._key)
+            self._is_behind = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the store knows the repository."""
+        return self._key is not None
+
+    def present(self) -> set[Digest]:
+        """Return the digests that are known to be there."""
+        return {digest for digest, artifact in self.known.artifacts.items() if artifact.is_present}
+
+    def batch(self) -> Batch:
+        """Return an empty batch for this repository's manifests."""
+        return Batch(self.upstream, self.name, self.known.artifacts, self.patience)
+
+    async def settle(self, batch: Batch | None = None) -> None:
+        """Write down what was seen if it is news, with the manifests of the batch.
+
+        `known` stays as it was: `load` it when what follows depends on it.
+        """
+        observed = self._observed()
+        manifests = batch.manifests if batch is not None else []
+        if manifests or is_news(self.known, plan_changes(self.known, observed, self.at)):
+            await self._write(observed, manifests)
+
+    async def finish(
+        self, *, is_finished: bool = False, is_absent: bool = False, failure: Failure | None = None
+    ) -> None:
+        """Write down the rest, and how the look ended."""
+        await self._write(self._observed(is_finished, is_absent, failure), ())
+
+    def _observed(
+        self, is_finished: bool = False, is_absent: bool = False, failure: Failure | None = None
+    ) -> ObservedRepository:
+        seen = self.seen
+        return ObservedRepository(
+            tags=seen.tags,
+            listed_tags=seen.listed_tags,
+            missing_tags=seen.missing_tags,
+            artifacts=seen.artifacts,
+            answered=seen.answered,
+            missing=seen.missing,
+            referrers=seen.referrers,
+            is_finished=is_finished,
+            is_absent=is_absent,
+            failure=failure,
+        )
+
+    async def _write(self, observed: ObservedRepository, manifests: Sequence[NewManifest]) -> None:
+        store = self.upstream.store
+        if self._key is None and not _shows_repository(observed):
+            self.seen = Seen()
+            return
+        if self._key is None:
+            self._key = await store.write(put_repository, self.upstream.key, self.name, self.at)
+        if manifests:
+            # Apart from what follows: bytes without an artifact are no lie, and a kill in between costs
+            # nothing.
+            await store.write(put_manifests, self.upstream.key, manifests, self.at)
+            self.tally.manifests += len(manifests)
+        await store.write(set_repository, self._key, plan_changes(self.known, observed, self.at))
+        self._is_behind = True
+        for digest, artifact in observed.artifacts.items():
+            if artifact.failure is not None:
+                self.tally.add_trouble(self.name, digest, artifact.failure)
+        for name, tag in observed.tags.items():
+            if isinstance(tag, Failure):
+                self.tally.add_trouble(self.name, name, tag)
+        self.seen = Seen()
+
+    async def ask_whether_there(self, digests: Iterable[Digest]) -> list[Digest]:
+        """HEAD each digest; note the answers as seen and return those that are there."""
+        there: list[Digest] = []
+
+        async def head(digest: Digest) -> None:
+            answer = await self.patience.ask(self.upstream.client.head_manifest(self.name, digest))
+            if not isinstance(answer, Failure):
+                self.seen.answered.add(digest)
+                there.append(digest)
+            elif answer.code == RegistryUnknownError.code:
+                self.seen.missing.add(digest)
+            else:
+                self.tally.add_trouble(self.name, digest, answer)
+
+        await drain(deque(digests), head, at_once=MAX_TASKS)
+        return there
+
+
+def _shows_repository(observed: ObservedRepository) -> bool:
+    """Whether the registry has shown that there is such a repository: none is made up from a refusal."""
+    return observed.listed_tags is not None or any(
+        not isinstance(seen, Failure) for seen in observed.tags.values()
+    )

@@ -1,0 +1,158 @@
+"""Look at a repository's tags: which there are, what each names, and the manifests that are news.
+
+Rules of this file: it asks; `plan.py` decides how. A tag is asked for once in a look. Whether the list was
+read to its end is kept with it, and only the whole list makes a tag absent.
+"""
+
+from collections import deque
+from enum import Enum
+
+from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
+from graph.oci.digest import Digest
+from graph.oci.reference import TagName
+from graph.registry.client import ManifestHead
+from graph.store.changes import Discovery, Failure
+from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
+from graph.sync.flight import drain
+from graph.sync.look import Look
+from graph.sync.patience import OUT_OF_MANIFESTS
+from graph.sync.plan import Question, needs_manifest, question_of
+
+# What a HEAD of a tag answers on registries that only know GET (Nexus: 404).
+_HEAD_REFUSALS = frozenset({RegistryUnknownError.code, RegistryUnsupportedError.code})
+
+
+class InCatalog(Enum):
+    """What the catalog says of a repository."""
+
+    LISTED = "LISTED"
+    MISSING = "MISSING"  # read to its end, it does not name it
+    UNKNOWN = "UNKNOWN"  # not read, or not to its end
+
+
+async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | ContentError | None:
+    """See every tag; return why the list was cut short, if it was.
+
+    Raises RegistryUnknownError when the registry has no list for the repository and the catalog does not name
+    it, and any error after which there is nothing to go on with.
+    """
+    pages = look.upstream.client.list_tags(look.name)
+    waiting: deque[TagName] = deque()
+    listed: set[TagName] = set()
+    cut_short: RegistryError | ContentError | None = None
+    while True:
+        try:
+            page = await anext(pages)
+        except StopAsyncIteration:
+            break
+        except RegistryUnknownError:
+            # distribution 2.8.2 says this of a repository that holds untagged manifests only, which it names
+            # in its catalog all the same.
+            if in_catalog is not InCatalog.LISTED:
+                raise
+            break
+        except (RegistryError, ContentError) as error:
+            if error.retryable or not listed:
+                raise
+            cut_short = error
+            break
+        waiting.extend(name for name in dict.fromkeys(page) if name not in listed)
+        listed.update(page)
+        while len(waiting) >= MAX_BATCH:
+            await _observe_some(look, waiting)
+    while waiting:
+        await _observe_some(look, waiting)
+    if cut_short is None:
+        look.seen.listed_tags = listed
+    await look.settle()
+    return cut_short
+
+
+async def _observe_some(look: Look, waiting: deque[TagName]) -> None:
+    chunk = deque(waiting.popleft() for _ in range(min(MAX_BATCH, len(waiting))))
+    await observe_named(look, chunk)
+    look.tally.tags += len(chunk)
+
+
+async def observe_named(
+    look: Look, names: deque[TagName], *, is_listed: bool = True
+) -> dict[TagName, Digest | Failure]:
+    """See these tags, at most MAX_BATCH, and write down what is news; return what each names.
+
+    A tag that is listed and answers 404 is there and cannot be read; one that is not listed is not there.
+    """
+    tags: dict[TagName, Digest | Failure] = {}
+    waiting = deque(names)
+    async with look.batch() as batch:
+        while waiting:
+            await drain(
+                waiting,
+                lambda name: _observe_tag(look, batch, tags, name),
+                at_once=MAX_TASKS,
+                until=lambda: batch.is_full,
+            )
+            if batch.is_full:
+                await batch.flush()
+        await _get_news(look, batch, tags)
+        await batch.complete()
+        for name, seen in tags.items():
+            if not is_listed and isinstance(seen, Failure) and seen.code == RegistryUnknownError.code:
+                look.seen.missing_tags.add(name)
+            else:
+                look.seen.tags[name] = seen
+        look.seen.artifacts.update(batch.artifacts)
+        await look.settle(batch)
+    return tags
+
+
+async def _observe_tag(
+    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], name: TagName
+) -> None:
+    if question_of(look.known, name) is Question.HEAD:
+        head = await look.patience.ask(look.upstream.client.head_manifest(look.name, name))
+        if isinstance(head, Failure):
+            if head.code not in _HEAD_REFUSALS:
+                tags[name] = head
+                return
+        elif (digest := _believable(head)) is not None:
+            tags[name] = digest
+            return
+        else:
+            look.tally.heads_without_digest += 1
+    await _get_tag(look, batch, tags, name)
+
+
+def _believable(head: ManifestHead) -> Digest | None:
+    # A tag is known by the digest that we computed of its bytes, which is a sha256; a registry may name it by
+    # another algorithm (distribution-spec, "Pulling manifests"), and that would look like a move.
+    return head.digest if head.digest is not None and head.digest.startswith("sha256:") else None
+
+
+async def _get_tag(look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], name: TagName) -> None:
+    if not look.patience.take_manifest():
+        tags[name] = OUT_OF_MANIFESTS
+        return
+    answer = await look.patience.ask(look.upstream.client.get_manifest(look.name, name))
+    if isinstance(answer, Failure):
+        tags[name] = answer
+    else:
+        tags[name] = answer.digest
+        batch.offer(answer, Discovery.TAG)
+
+
+async def _get_news(look: Look, batch: Batch, tags: dict[TagName, Digest | Failure]) -> None:
+    """Get what a HEAD named and nobody has; by tag where the registry does not know its own digest."""
+    named = {name: digest for name, digest in tags.items() if not isinstance(digest, Failure)}
+    wanted = [digest for digest in named.values() if needs_manifest(look.known.artifacts.get(digest))]
+    await batch.get(wanted, Discovery.TAG)
+    unknown = {
+        digest
+        for digest in wanted
+        if (failure := batch.artifacts[digest].failure) is not None
+        and failure.code == RegistryUnknownError.code
+    }
+    for digest in unknown:
+        del batch.artifacts[digest]
+    for name, digest in named.items():
+        if digest in unknown:  # a header that is wrong, or a tag that moved since
+            await _get_tag(look, batch, tags, name)
