@@ -1,0 +1,257 @@
+"""Crawl a registry: its catalog, then every repository, several at a time; go on where a crawl was cut off.
+
+Rules of this file: it walks and counts; a repository is looked at by `repository.py`. One repository that
+fails never stops another. What stops a crawl is a registry that wants fewer requests, or one that does not
+answer: after a repository that ended in silence it is asked whether it is there at all. A crawl that was
+stopped or killed loses nothing; the next one begins with the repositories that it left.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+
+from graph.errors import ContentError, GraphError, RegistryError, RegistryThrottledError, StoreError
+from graph.oci.reference import RepositoryName
+from graph.registry.capability import Capability, CapabilityState
+from graph.store.changes import Failure
+from graph.store.observations import (
+    count_pending,
+    finish_crawl,
+    pending_repositories,
+    repositories_missing_since,
+    set_capabilities,
+    set_progress,
+    start_crawl,
+)
+from graph.sync.catalog import observe_catalog
+from graph.sync.flight import drain
+from graph.sync.freshness import age_of
+from graph.sync.patience import failure_of
+from graph.sync.report import CrawlReport, Progress, Tally
+from graph.sync.repository import crawl_repository
+from graph.sync.tags import InCatalog
+from graph.sync.upstream import Upstream
+
+logger = logging.getLogger("graph.sync")
+
+# Repositories looked at at once. Most have few tags and are a chain of five or six requests, so that it takes
+# more of them than the client has connections (16 unless set otherwise) to keep those busy.
+REPOSITORIES_AT_ONCE = 32
+
+# Repositories read from the store at a time.
+PENDING_PAGE = 500
+
+# Repositories between two writes of how far the crawl is.
+PROGRESS_STEP = 20
+
+
+class Crawler:
+    """Crawls one registry, one crawl at a time."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._stopped_since: datetime | None = None  # when the crawl began that was stopped half-way
+        self._probed_at: datetime | None = None  # when it was last found out whether it lists referrers
+
+    @property
+    def upstream(self) -> Upstream:
+        """The registry that is crawled."""
+        return self._upstream
+
+    async def crawl(self, progress: Callable[[Progress], None] | None = None) -> CrawlReport:
+        """Look at the whole registry; `progress` is called after each repository.
+
+        A registry that fails is reported, not raised. When cancelled, the next crawl goes on.
+
+        Raises StoreError when what is seen cannot be written down.
+        """
+        upstream = self._upstream
+        began = upstream.clock()
+        requests = upstream.client.ledger.total
+        point = await upstream.store.write(start_crawl, upstream.key, began)
+        since = self._stopped_since or point.started_at
+        is_probed = self._forget_probe(began)
+        run = _Crawl(upstream, since, is_resumed=point.is_resumed or since < began, progress=progress)
+        stopped: RegistryError | None = None
+        try:
+            failure = await run.crawl()
+            self._stopped_since = None
+        except RegistryError as error:
+            stopped, failure = error, failure_of(error)
+            self._stopped_since = since
+        if not is_probed and self._lists_referrers is not CapabilityState.UNKNOWN:
+            self._probed_at = began
+        capabilities = {str(name): str(state) for name, state in upstream.client.capabilities.items()}
+        await upstream.store.write(set_capabilities, upstream.key, capabilities)
+        finished_at = upstream.clock()
+        await upstream.store.write(finish_crawl, upstream.key, finished_at, failure)
+        tally = run.tally
+        return CrawlReport(
+            registry=upstream.client.name,
+            started_at=began,
+            finished_at=finished_at,
+            is_resumed=point.is_resumed,
+            is_stopped=stopped is not None,
+            retry_after=None if stopped is None else stopped.retry_after,
+            failure=failure,
+            repositories=tally.repositories_done,
+            repositories_failed=tally.repositories_failed,
+            tags=tally.tags,
+            manifests=tally.manifests,
+            requests=upstream.client.ledger.total - requests,
+            heads_without_digest=tally.heads_without_digest,
+            troubles=tuple(tally.troubles),
+            trouble_counts=dict(tally.trouble_counts),
+        )
+
+    @property
+    def _lists_referrers(self) -> CapabilityState:
+        return self._upstream.client.capabilities[Capability.REFERRERS]
+
+    def _forget_probe(self, now: datetime) -> bool:
+        """Let a registry that had no referrers API be asked again one day; tell whether it is known."""
+        client = self._upstream.client
+        if (
+            self._lists_referrers is CapabilityState.UNSUPPORTED
+            and client.dialect.capabilities[Capability.REFERRERS] is CapabilityState.UNKNOWN
+            and self._probed_at is not None
+            and age_of(self._probed_at, now) >= self._upstream.referrers_max_age
+        ):
+            client.capabilities[Capability.REFERRERS] = CapabilityState.UNKNOWN
+        return self._lists_referrers is not CapabilityState.UNKNOWN
+
+
+class _Crawl:
+    """One crawl, from the ping to the last repository that was not finished `since` then."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        since: datetime,
+        *,
+        is_resumed: bool,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.tally = Tally()
+        self._upstream = upstream
+        self._since = since
+        self._is_resumed = is_resumed
+        self._progress = progress
+        self._began = upstream.clock()
+        self._requests = upstream.client.ledger.total
+        self._missing: set[int] | None = (
+            None  # what a complete catalog does not name; None: it is not complete
+        )
+        self._waiting: deque[tuple[int, RepositoryName]] = deque()
+        self._last_key = 0
+        self._is_read = False
+        self._reading = asyncio.Lock()
+        self._pinging = asyncio.Lock()
+
+    async def crawl(self) -> Failure | None:
+        """Return why the catalog could not be read, if it could not; raise what stopped the crawl."""
+        await self._upstream.client.ping()
+        failure = await self._observe_catalog()
+        async with self._upstream.store.snapshot() as snapshot:
+            self.tally.repositories_total = await snapshot.read(
+                count_pending, self._upstream.key, self._since
+            )
+        self._tell()
+        workers = deque(range(REPOSITORIES_AT_ONCE))
+        await drain(workers, lambda _: self._work(), at_once=REPOSITORIES_AT_ONCE)
+        await self._write_progress()
+        return failure
+
+    async def _work(self) -> None:
+        while (repository := await self._next()) is not None:
+            await self._look_at(*repository)
+
+    async def _next(self) -> tuple[int, RepositoryName] | None:
+        async with self._reading:
+            if not self._waiting and not self._is_read:
+                async with self._upstream.store.snapshot() as snapshot:
+                    page = await snapshot.read(
+                        pending_repositories, self._upstream.key, self._since, self._last_key, PENDING_PAGE
+                    )
+                self._waiting.extend(page)
+                self._is_read = len(page) < PENDING_PAGE
+                self._last_key = page[-1][0] if page else self._last_key
+            return self._waiting.popleft() if self._waiting else None
+
+    async def _look_at(self, key: int, name: RepositoryName) -> None:
+        tally = self.tally
+        error = await self._crawl_repository(key, name)
+        if error is not None:
+            tally.repositories_failed += 1
+            tally.add_trouble(name, "", failure_of(error))
+            await self._stop_if_down(error)
+        tally.repositories_done += 1
+        tally.repositories_total = max(tally.repositories_total, tally.repositories_done)
+        if tally.repositories_done % PROGRESS_STEP == 0:
+            await self._write_progress()
+        self._tell()
+
+    async def _observe_catalog(self) -> Failure | None:
+        try:
+            began = await observe_catalog(self._upstream)
+        except RegistryThrottledError:
+            raise
+        except (RegistryError, ContentError) as error:
+            # What is known already can be looked at without it.
+            return failure_of(error)
+        async with self._upstream.store.snapshot() as snapshot:
+            missing = await snapshot.read(repositories_missing_since, self._upstream.key, began)
+        self._missing = {key for key, _ in missing}
+        return None
+
+    def _in_catalog(self, key: int) -> InCatalog:
+        if self._missing is None:
+            return InCatalog.UNKNOWN
+        return InCatalog.MISSING if key in self._missing else InCatalog.LISTED
+
+    async def _crawl_repository(self, key: int, name: RepositoryName) -> GraphError | None:
+        try:
+            return await crawl_repository(
+                self._upstream,
+                key,
+                name,
+                self.tally,
+                in_catalog=self._in_catalog(key),
+                is_resumed=self._is_resumed,
+            )
+        except StoreError:
+            raise
+        except Exception:
+            # A mistake of ours that one repository brings out must not hide all the others.
+            logger.exception("looking at the repository %s failed", name)
+            return GraphError("this program made a mistake with this repository; its log tells which")
+
+    async def _stop_if_down(self, error: GraphError) -> None:
+        if isinstance(error, RegistryThrottledError):
+            raise error
+        if isinstance(error, RegistryError) and error.retryable:
+            async with self._pinging:
+                await self._upstream.client.ping()
+
+    async def _write_progress(self) -> None:
+        tally = self.tally
+        await self._upstream.store.write(
+            set_progress, self._upstream.key, tally.repositories_done, tally.repositories_total
+        )
+
+    def _tell(self) -> None:
+        if self._progress is None:
+            return
+        tally = self.tally
+        self._progress(
+            Progress(
+                repositories_done=tally.repositories_done,
+                repositories_total=tally.repositories_total,
+                tags=tally.tags,
+                manifests=tally.manifests,
+                requests=self._upstream.client.ledger.total - self._requests,
+                elapsed=age_of(self._began, self._upstream.clock()),
+            )
+        )
