@@ -1,0 +1,122 @@
+"""Refresh one thing on demand: a repository, a tag, the catalog, or what refers to an artifact.
+
+Rules of this file: whoever asks for the same thing at the same time shares one task, its answer and its
+error. An asker waits a bounded time; the task goes on when all of them have given up, since what it learns
+is wanted. The number of tasks is bounded, and nothing is queued: an asker who is refused answers from the
+store.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Hashable, Iterable
+from typing import Any
+
+from graph.errors import GraphError, RegistryUnreachableError, UnknownRegistryError
+from graph.oci.digest import Digest
+from graph.oci.reference import RepositoryName, TagName
+from graph.sync.catalog import observe_catalog
+from graph.sync.repository import refresh_referrers, refresh_repository, refresh_tag
+from graph.sync.upstream import Upstream
+
+logger = logging.getLogger("graph.sync")
+
+# Tasks at once, over all registries: six requests of ten refreshes each. Each holds a few batches in memory.
+MAX_REFRESHES = 64
+
+
+class Refresher:
+    """Asks registries on behalf of those who read the store.
+
+    Every method returns when what was learned is stored, and raises what the registry's refusal means.
+    """
+
+    def __init__(
+        self, upstreams: Iterable[Upstream], *, timeout: float = 10.0, max_refreshes: int = MAX_REFRESHES
+    ) -> None:
+        """`timeout`: seconds that one asker waits."""
+        self._upstreams = {upstream.key: upstream for upstream in upstreams}
+        self._timeout = timeout
+        self._max_refreshes = max_refreshes
+        self._tasks: dict[Hashable, asyncio.Task[GraphError | None]] = {}
+
+    async def refresh_repository(self, registry_key: int, name: RepositoryName) -> None:
+        """Look at the tags of the repository, at what they name, and at whether what is untagged is there.
+
+        Raises RegistryUnknownError for a repository that the registry does not show.
+        """
+        upstream = self._upstream(registry_key)
+        await self._share(("repository", registry_key, name), refresh_repository(upstream, name))
+
+    async def refresh_tag(self, registry_key: int, name: RepositoryName, tag: TagName) -> None:
+        """Look at what one tag names.
+
+        A tag that is gone from a known repository is no error. Raises RegistryUnknownError for one of a
+        repository that nobody knows.
+        """
+        upstream = self._upstream(registry_key)
+        await self._share(("tag", registry_key, name, tag), refresh_tag(upstream, name, tag))
+
+    async def refresh_catalog(self, registry_key: int) -> None:
+        """Look at which repositories there are; nothing is asked about any of them.
+
+        Raises RegistryUnsupportedError where there is no catalog.
+        """
+        upstream = self._upstream(registry_key)
+        await self._share(("catalog", registry_key), observe_catalog(upstream))
+
+    async def refresh_referrers(self, registry_key: int, name: RepositoryName, digest: Digest) -> None:
+        """Look at what refers to an artifact that is known.
+
+        Raises NotObservedError where it is not, RegistryUnsupportedError where the registry does not tell.
+        """
+        upstream = self._upstream(registry_key)
+        await self._share(
+            ("referrers", registry_key, name, digest), refresh_referrers(upstream, name, digest)
+        )
+
+    async def aclose(self) -> None:
+        """End what is under way; those who wait for it are told that it was not done."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _upstream(self, registry_key: int) -> Upstream:
+        try:
+            return self._upstreams[registry_key]
+        except KeyError:
+            raise UnknownRegistryError("no registry with this key is configured") from None
+
+    async def _share(self, key: Hashable, refresh: Coroutine[Any, Any, object]) -> None:
+        task = self._tasks.get(key)
+        if task is None and len(self._tasks) < self._max_refreshes:
+            task = asyncio.create_task(_as_value(refresh))
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._tasks.pop(key))
+        else:
+            refresh.close()
+        if task is None:
+            raise RegistryUnreachableError(f"{self._max_refreshes} refreshes are under way; try again")
+        # Not wait_for: that would cancel what others wait for.
+        done, _ = await asyncio.wait({task}, timeout=self._timeout)
+        if not done:
+            raise RegistryUnreachableError(
+                f"the registry did not answer within {self._timeout:g} s; the refresh goes on"
+            )
+        if task.cancelled():
+            raise RegistryUnreachableError("the refresh was ended before it was done")
+        error = task.result()
+        if error is not None:
+            raise error
+
+
+async def _as_value(refresh: Coroutine[Any, Any, object]) -> GraphError | None:
+    """Return the error, so that none is lost when nobody waits any more, and all who do get it."""
+    try:
+        await refresh
+    except GraphError as error:
+        return error
+    except Exception:
+        logger.exception("a refresh failed")
+        return GraphError("this program made a mistake in a refresh; its log tells which")
+    return None
