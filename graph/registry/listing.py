@@ -12,6 +12,7 @@ deleted meanwhile.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from graph.errors import ContentTooLargeError, MalformedManifestError
@@ -43,6 +44,14 @@ class Listing:
     """From a page's JSON object to its list of names, which may be anything."""
 
 
+class _Cursor(Enum):
+    """Who says where the next page begins."""
+
+    REGISTRY = "REGISTRY"
+    OWN = "OWN"
+    NONE = "NONE"  # the whole list is asked for at once
+
+
 class Pager:
     """The course of one list. `query` is what to ask next; None when the list is complete.
 
@@ -60,12 +69,11 @@ class Pager:
 
     def _start(self) -> None:
         self.query: str | None = f"n={self.page_size}" if self.page_size else ""
+        self._cursor = _Cursor.REGISTRY
         self._pages = 0
         self._barren_pages = 0
-        self._is_own_cursor = False
         self._visited = {self.query}
-        # Hashes, not names: a third of the memory, and nobody can make two collide (Python's hashes are
-        # salted).
+        # Hashes, not names: a third of the memory, and nobody can make two collide (Python's are salted).
         self._seen: set[int] = set()
 
     @property
@@ -75,31 +83,30 @@ class Pager:
 
     def accept(self, names: Sequence[str], next_query: str | None) -> None:
         """A page came, with these names and maybe a link to the next."""
+        hashes = set(map(hash, names))
         known = len(self._seen)
-        self._seen.update(map(hash, names))
-        is_barren = len(self._seen) == known
+        self._seen |= hashes
+        fresh = len(self._seen) - known
         self._pages += 1
         if len(self._seen) > self._max_names:
             raise ValueError(f"lists more than {self._max_names} names")
-        self._has_links = self._has_links or next_query is not None
-        if next_query is None:
-            next_query = self._own_query(names, is_barren)
-            self._is_own_cursor = next_query is not None
-        else:
-            self._is_own_cursor = False
-            self._barren_pages = self._barren_pages + 1 if is_barren else 0
+        if next_query is not None:
+            self._has_links = True
+            self._cursor = _Cursor.REGISTRY
+            self._barren_pages = 0 if fresh else self._barren_pages + 1
             if self._barren_pages >= MAX_BARREN_PAGES:
                 raise ValueError(f"sent {MAX_BARREN_PAGES} pages in a row without a new name")
+        else:
+            next_query = self._go_on_without_link(names, len(hashes), fresh)
         if next_query is not None:
             self._visit(next_query)
         self.query = next_query
 
     def refuse(self, status: int | None) -> bool:
-        """The question was refused: whether to go on, with another or because the list is whole."""
-        if self._is_own_cursor and status in (400, 404, 405):
-            # ECR answers 405 to a `last` it did not make. Without a Link the specification promises no more
-            # pages.
-            self.query = None
+        """The question was refused: whether to go on with another."""
+        if self._cursor is _Cursor.OWN and status in (400, 404, 405):
+            # ECR answers 405 to a `last` that it did not make.
+            self._ask_for_all()
             return True
         if self._pages == 0 and status in (400, 405) and self.page_size is not None:
             # distribution: 400 above catalog.maxentries; ECR: 405 above 1,000.
@@ -112,12 +119,30 @@ class Pager:
             return True
         return False
 
-    def _own_query(self, names: Sequence[str], is_barren: bool) -> str | None:
-        """For registries that page without Link: ask after the last name of a full page."""
-        is_full = self.page_size is not None and len(names) == self.page_size
-        if self._has_links or not is_full or is_barren:
+    def _go_on_without_link(self, names: Sequence[str], distinct: int, fresh: int) -> str | None:
+        """What to ask after a page without Link: by the specification nothing, in practice it depends."""
+        if self._cursor is _Cursor.NONE:
+            if distinct < len(self._seen):
+                raise ValueError("sent fewer names when asked for all of them than page by page")
             return None
+        if self._cursor is _Cursor.OWN and fresh < distinct:
+            return self._ask_for_all()
+        is_full = self.page_size is not None and len(names) == self.page_size
+        if self._has_links or not is_full:
+            return None
+        self._cursor = _Cursor.OWN
         return last_query(len(names), names[-1])
+
+    def _ask_for_all(self) -> str:
+        """Paging does not work here: the whole list at once settles whether there is more.
+
+        distribution 2.8 ignores both `n` and `last` for tags, so a repository with as many tags as a page
+        looks like one with more. go-containerregistry takes `n` for its catalog and ignores `last`, so a
+        first page looks like a whole list.
+        """
+        self._cursor = _Cursor.NONE
+        self.query = ""
+        return self.query
 
     def _visit(self, query: str) -> None:
         if query in self._visited:

@@ -48,6 +48,17 @@ def answer_error(status: int, *codes: str, **headers: str) -> Answer:
     )
 
 
+def redirect_to(location: str, status: int = 307) -> Answer:
+    """A redirect."""
+    return Answer(status, headers={"Location": location})
+
+
+def in_turn(*answers: Answer) -> "Callable[[Asked], Answer]":
+    """One answer after the other; the last is repeated."""
+    left = list(answers)
+    return lambda asked: left.pop(0) if len(left) > 1 else left[0]
+
+
 Reaction: TypeAlias = Answer | Callable[[Asked], "Answer | Awaitable[Answer]"]
 
 

@@ -48,15 +48,32 @@ def test_full_page_without_link() -> None:
 
 
 def test_paging_that_is_ignored() -> None:
-    """distribution 2.8 sends every tag whatever is asked: the same page again means that it was all."""
-    assert ["n=2", "n=2&last=b", None] == walk(Pager(2), (["a", "b"], None), (["a", "b"], None))
+    """distribution 2.8 sends every tag whatever is asked: the whole list shows that there are no more."""
     assert ["n=2", None] == walk(Pager(2), (["a", "b", "c"], None))
+    assert ["n=2", "n=2&last=b", "", None] == walk(
+        Pager(2), (["a", "b"], None), (["a", "b"], None), (["a", "b"], None)
+    )
+
+
+def test_cursor_that_is_ignored() -> None:
+    """go-containerregistry cuts its catalog at `n` and ignores `last`: only the whole list has the rest."""
+    assert ["n=2", "n=2&last=b", "", None] == walk(
+        Pager(2), (["a", "b"], None), (["b", "c"], None), (["a", "b", "c", "d"], None)
+    )
 
 
 @pytest.mark.parametrize("status", [400, 404, 405])
 def test_own_cursor_is_refused(status: int) -> None:
-    """ECR refuses a cursor it did not make; without a Link there was no more to come."""
-    assert ["n=2", "n=2&last=b", None] == walk(Pager(2), (["a", "b"], None), status)
+    """ECR refuses a cursor it did not make: the whole list shows whether there was more to come."""
+    assert ["n=2", "n=2&last=b", "", None] == walk(Pager(2), (["a", "b"], None), status, (["a", "b"], None))
+
+
+def test_whole_list_that_is_none() -> None:
+    """Where neither a cursor nor the whole list works, nobody knows what the list is."""
+    pager = Pager(2)
+    walk(pager, (["a", "b"], None), (["c", "d"], None), (["c", "d"], None))
+    with pytest.raises(ValueError):
+        pager.accept(["a", "b"], None)
 
 
 def test_empty_last_page() -> None:
