@@ -1,18 +1,18 @@
 """Answer a field of a query once for all of its parents, level by level.
 
-A field that needs the store is a *level function*: it takes the keys of all parents and returns their answers, in
-the same order. The dispatcher of a request collects what the executor asks for and calls each level function once
-for a whole level. Rules of this file:
+A field that needs the store is a *level function*: it takes the keys of all parents and returns their
+answers, in the same order. The dispatcher of a request collects what the executor asks for and calls each
+level function once for a whole level. Rules of this file:
 
-1. A level is dispatched when nobody asks for more: not one new key in QUIET_TICKS turns of the event loop. The
-   executor awaits a list of one directly and gathers a list of ten, a turn later for each nesting; so the fields of
-   one level are asked for in different turns, whatever the shape of the data.
-2. *All* fields of a level go together, and nothing is dispatched while answers are handed out. So a selection is
-   answered by one call, and a query costs at most one call for each of its selections.
-3. An answer known from an earlier level is handed out with the next one, not at once: what depends on it would run
-   ahead of its level, and split the one below.
-4. Answers are handed out in slices, as the executor needs about 3 µs for each field of each object and does not let
-   go of the event loop while it works.
+1. A level is dispatched when nobody asks for more: not one new key in QUIET_TICKS turns of the event loop.
+   The executor awaits a list of one directly and gathers a list of ten, a turn later for each nesting; so
+   the fields of one level are asked for in different turns, whatever the shape of the data.
+2. *All* fields of a level go together, and nothing is dispatched while answers are handed out. So a
+   selection is answered by one call, and a query costs at most one call for each of its selections.
+3. An answer known from an earlier level is handed out with the next one, not at once: what depends on it
+   would run ahead of its level, and split the one below.
+4. Answers are handed out in slices, as the executor needs about 3 µs for each field of each object and does
+   not let go of the event loop while it works.
 
 Nothing here knows Strawberry, a type of the schema, or the store.
 """
@@ -24,13 +24,14 @@ from typing import Any, Protocol, TypeAlias
 
 from graph.errors import TimeLimitError
 
-# Turns of the event loop without a new key after which a level is taken to be complete. Between two batched fields the
-# executor needs one turn for each list or object it gathers; the longest such way in the schema is four
-# (connection, edges, node, field), which a test checks. A turn costs some microseconds.
+# Turns of the event loop without a new key after which a level is taken to be complete. Between two batched
+# fields the executor needs one turn for each list or object it gathers; the longest such way in the schema is
+# four (connection, edges, node, field), which a test checks. A turn costs some microseconds.
 QUIET_TICKS = 8
 
-# Seconds the executor may work on what one slice woke. `/healthz` has to answer within 0.25 s of work of others.
+# Seconds the executor may work on what one slice woke. `/healthz` has to answer within 0.25 s of it.
 SLICE_SECONDS = 0.008
+
 # Answers in the first slice of a request, before anything was measured, and in the largest one.
 FIRST_SLICE = 32
 LARGEST_SLICE = 1024
@@ -42,15 +43,10 @@ Answer: TypeAlias = Any
 Location: TypeAlias = Any
 
 
-class LevelFunction(Protocol):
-    """Answers one field for all parents: as many answers as keys, in their order.
-
-    An answer that is an exception fails the field of that parent only; one that is raised fails all.
-    """
-
-    def __call__(
-        self, context: Any, keys: Sequence[Any], /, **arguments: Any
-    ) -> Awaitable[Sequence[Answer]]: ...
+# Answers one field for all parents: called with the request, the keys and the arguments of the field, it
+# gives as many answers as keys, in their order. An answer that is an exception fails the field of that parent
+# only; one that is raised fails all.
+LevelFunction: TypeAlias = Callable[..., Awaitable[Sequence[Answer]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,6 @@ class Aged:
 class Batch:
     """One batched field with one set of arguments, and the parents that wait for it."""
 
-    name: str
     function: LevelFunction
     arguments: Mapping[str, Any]
     nodes: int  # that one answer may bring; an answer that is a list is counted again, by its length
@@ -104,14 +99,12 @@ class Dispatcher:
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def batch_of(
-        self, name: str, function: LevelFunction, arguments: Mapping[str, Hashable], nodes: int
-    ) -> Batch:
+    def batch_of(self, function: LevelFunction, arguments: Mapping[str, Hashable], nodes: int) -> Batch:
         """The batch of a field with these arguments; the same one however often it is selected."""
         identity = (function, tuple(sorted(arguments.items())))
         batch = self._batches.get(identity)
         if batch is None:
-            batch = self._batches[identity] = Batch(name, function, arguments, nodes)
+            batch = self._batches[identity] = Batch(function, arguments, nodes)
         return batch
 
     def ask(
@@ -119,8 +112,8 @@ class Dispatcher:
     ) -> "asyncio.Future[Answer]":
         """A future of the batch's answer for the parent with this key, or of what `pick` takes of it.
 
-        Each call gives a future of its own: one that is cancelled, because a sibling failed, takes nothing from
-        other parents with the same key.
+        Each call gives a future of its own: one that is cancelled, because a sibling failed, takes nothing
+        from other parents with the same key.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)  # else each raise would lengthen it
@@ -184,7 +177,7 @@ class Dispatcher:
         try:
             answers = await batch.function(self._request, keys, **batch.arguments)
             if len(answers) != len(keys):
-                raise RuntimeError(f"{batch.name} gave {len(answers)} answers for {len(keys)} keys")
+                raise RuntimeError(f"{batch.function} gave {len(answers)} answers for {len(keys)} keys")
             self._request.charge(
                 sum(
                     len(waiting[key]) * len(answer)
@@ -217,9 +210,7 @@ class Dispatcher:
         self._failure = failure
         self._level.extend((batch, batch.waiting) for batch in self._pending.values())
         self._pending = {}
-        waiters = [
-            waiter for _, waiting in self._level for waiters in waiting.values() for waiter in waiters
-        ]
+        waiters = [waiter for _, waiting in self._level for waiters in waiting.values() for waiter in waiters]
         self._level = []
         await self._hand_out((waiter, failure) for waiter in waiters)
 

@@ -1,10 +1,11 @@
 """What one request carries through the executor: what it may see and cost, and what it has used so far.
 
-Rules of this file: one `Context` for each request, made by `app` or the command line, never kept. It reads the store
-and asks sync; what to read and when to ask is decided by the fields.
+Rules of this file: one `Context` for each request, made by `app` or the command line, never kept. It reads
+the store and asks sync; what to read and when to ask is decided by the fields.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+import asyncio
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -13,12 +14,17 @@ from graph.errors import QueryTooCostlyError, UnknownRegistryError
 from graph.oci.digest import Digest
 from graph.oci.reference import RegistryName, RepositoryName, TagName
 from graph.schema.batches import Batch, Dispatcher
+from graph.schema.scalars import format_time
 from graph.settings import Hidden, Settings
 from graph.store.rows import RegistryRow
 from graph.store.visibility import Visibility
 from graph.sync.freshness import Demand
 
 T = TypeVar("T")
+
+# Bytes of manifests and configs that one request may hold, read exactly as they are. A typical manifest has
+# 2 KiB, a typical config 8; the largest allowed has 8 MiB.
+MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +80,8 @@ class Refresher(Protocol):
 class Registries:
     """The registries of this process, in the order of the settings; the same object serves every request.
 
-    They are read once at the start, so that naming one costs no statement. `catalog_observed_at` is when the list of
-    repositories was last read to its end; whoever learns of it writes it here.
+    They are read once at the start, so that naming one costs no statement. `catalog_observed_at` is when
+    the list of repositories was last read to its end; whoever learns of it writes it here.
     """
 
     rows: Sequence[RegistryRow]
@@ -108,7 +114,7 @@ class Stale:
     path: list[str | int]
     registry: str
     repository: str | None
-    observed_at: datetime
+    observed_at: datetime | None
     reason: str
 
     def to_json(self) -> Mapping[str, Any]:
@@ -117,7 +123,7 @@ class Stale:
             "path": self.path,
             "registry": self.registry,
             "repository": self.repository,
-            "observedAt": self.observed_at.isoformat().replace("+00:00", "Z"),
+            "observedAt": None if self.observed_at is None else format_time(self.observed_at),
             "reason": self.reason,
         }
 
@@ -138,7 +144,7 @@ class Context:
         hide: frozenset[Hidden] = frozenset(),
         deadline: float | None = None,
     ) -> None:
-        """Without a `refresher` (a command that only reads the store) everything is answered from the store."""
+        """Without a `refresher`, as in a command that only reads the store, nothing is refreshed."""
         self.snapshot = snapshot
         self.registries = registries
         self.refresher = refresher
@@ -151,28 +157,36 @@ class Context:
         self.dispatcher = Dispatcher(self)
         self.selected: dict[tuple[int, str], Batch] = {}  # by field node of the query: see fields.py
         self.nodes = 0
+        self.document_bytes_left = MAX_DOCUMENT_BYTES
         self.stale: list[Stale] = []
         self.oldest_observed_at: datetime | None = None
-        # What was refreshed in this request, and how that ended: nothing is asked twice in one request.
-        self.refreshed: dict[tuple[Any, ...], Any] = {}
+        # The refreshes of this request, by what was refreshed: nothing is asked twice, see staleness.py.
+        self.refreshes: dict[tuple[Hashable, ...], asyncio.Task[Any]] = {}
 
     async def read(self, function: Callable[..., T], /, *args: Any) -> T:
         """Run a read function of the store: it is given the database, our visibility and the arguments."""
         return await self.snapshot.read(function, self.visibility, *args)
 
     def charge(self, nodes: int) -> None:
-        """Count nodes that are about to be read; raise QueryTooCostlyError where that is more than is left."""
+        """Count nodes that are about to be read; raise QueryTooCostlyError where not as many are left."""
         if self.nodes + nodes > self.limits.node_budget:
             raise QueryTooCostlyError(self.nodes + nodes, self.limits.node_budget)
         self.nodes += nodes
 
+    @property
+    def nodes_left(self) -> int:
+        """How many nodes may still be read."""
+        return self.limits.node_budget - self.nodes
+
     def note_age(self, observed_at: datetime) -> None:
-        """Remember the oldest observation that a refreshable field answered from: the header `Age` tells it."""
+        """Remember the oldest observation that a refreshable field answered from."""
         if self.oldest_observed_at is None or observed_at < self.oldest_observed_at:
             self.oldest_observed_at = observed_at
 
     def age(self) -> int | None:
-        """Whole seconds since the oldest observation that a refreshable field answered from; None without one."""
+        """Whole seconds since the oldest observation that a refreshable field answered from; None without
+        one.
+        """
         if self.oldest_observed_at is None:
             return None
         return max(0, int((self.clock() - self.oldest_observed_at).total_seconds()))

@@ -1,9 +1,9 @@
 """Turn what went wrong into what a client sees: a message, a place and a code, and nothing of our inside.
 
 Rules of this file: an error of ours keeps its message and shows its code in `extensions.code`. Whatever the
-specification of GraphQL finds wrong with a query is `INVALID_QUERY`. Anything else is a fault of this program: its
-text may hold what nobody should see, so the client gets `INTERNAL`, and the log one entry for each fault, however
-many fields it failed.
+specification of GraphQL finds wrong with a query is `INVALID_QUERY`. Anything else is a fault of this
+program: its text may hold what nobody should see, so the client gets `INTERNAL`, and the log one entry for
+each fault, however many fields it failed.
 """
 
 import logging

@@ -1,53 +1,63 @@
 """Declare the fields of the schema that are more than an attribute of a row, and bind them to the executor.
 
-The objects behind the types of the schema are the rows of the store: a plain field is an attribute of a slotted
-dataclass and costs nothing more. The other two kinds are declared here. `computed` is a function of one row that
-does no I/O; `batched` is a level function (`batches.py`). Rules of this file:
+The objects behind the types of the schema are the rows of the store: a plain field is an attribute of a
+slotted dataclass and costs nothing more. The other two kinds are declared here. `computed` is a function of
+one row that does no I/O; `batched` is a level function (`batches.py`). Rules of this file:
 
 1. A resolver is a plain function that gives a value or a future, never a coroutine.
-2. Arguments are converted once for a selection, not once for each parent: all parents of a selection have the same.
-   Strawberry converts them anew each time, which takes longer than all else a field costs.
+2. Arguments are converted once for a selection, not once for each parent: all parents of a selection have the
+   same. Strawberry converts them anew each time, which takes longer than all else a field costs.
 3. No field extension, permission class or operation directive: each makes every field five times slower.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import strawberry
-from graphql import GraphQLField, GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    GraphQLUnionType,
+)
 
-from graph.schema.batches import Answer, Key, LevelFunction
+from graph.schema.batches import Answer, Batch, Key, LevelFunction
 from graph.schema.context import Context
 from graph.schema.pages import parse_page
 from graph.store.pages import PageRequest
 
-# Gives the key by which a row is a parent of the field; None: the field is null for it; an exception: why it is.
+# Gives the key by which a row is a parent of the field; None: the field is null for it; an exception: why it
+# is.
 KeyOf: TypeAlias = Callable[[Any], Key | None]
+# Takes the field's value for one row out of the answer for its key.
+Pick: TypeAlias = Callable[[Any, Context, Answer], Answer]
 
 _METADATA = "graph.schema.fields"
 
+
+def _show(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+
+
+def _described(shown: Any, description: str) -> Any:
+    return Annotated[shown, strawberry.argument(description=description)]
+
+
+_INFO = _show("info", strawberry.Info)
 _PAGE_ARGUMENTS: Mapping[str, Any] = {
-    "first": Annotated[
-        int | None,
-        strawberry.argument(
-            description="How many to give, counted from the front: 1 to 100. 20 when neither `first` nor `last` is given."
-        ),
-    ],
-    "after": Annotated[
-        str | None, strawberry.argument(description="Leave out everything up to and including this cursor.")
-    ],
-    "last": Annotated[
-        int | None,
-        strawberry.argument(
-            description="How many to give, counted from the back: 1 to 100. Not together with `first`."
-        ),
-    ],
-    "before": Annotated[
-        str | None, strawberry.argument(description="Leave out this cursor and everything after it.")
-    ],
+    "first": _described(
+        int | None, "How many to give, counted from the front: 1 to 100. Without `first` and `last`: 20."
+    ),
+    "after": _described(str | None, "Leave out everything up to and including this cursor."),
+    "last": _described(
+        int | None, "How many to give, counted from the back: 1 to 100. Not together with `first`."
+    ),
+    "before": _described(str | None, "Leave out this cursor and everything after it."),
 }
 
 
@@ -60,8 +70,9 @@ class _Computed:
 class _Batched:
     function: LevelFunction
     key: KeyOf
-    pick: Callable[[Any, Answer], Answer] | None
+    pick: Pick | None
     nodes: int
+    arguments_of: Callable[[Any], Mapping[str, Hashable]] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,50 +91,46 @@ def batched(
     *,
     description: str,
     key: KeyOf,
-    pick: Callable[[Any, Answer], Answer] | None = None,
+    pick: Pick | None = None,
     nodes: int = 1,
+    arguments_of: Callable[[Any], Mapping[str, Hashable]] | None = None,
 ) -> Any:
     """A field that is answered once for all of its parents.
 
     The keyword parameters of the level function are the arguments of the field, but for one annotated as
-    `PageRequest`, which is given as `first`, `after`, `last` and `before`. A value with a method `to_store` is given
-    as what that returns. `pick` takes the field's value for one row out of the answer for its key, so that several
-    fields can share one answer. `nodes` is what one answer counts in the budget, where it is not a page.
+    `PageRequest`, which is given as `first`, `after`, `last` and `before`. A value with a method `to_store`
+    is given as what that returns. With `arguments_of` the field has no arguments: its row says what it was
+    listed with. Fields that share a function share its answers, of which `pick` takes what is theirs.
+    `nodes` is what one answer counts in the budget where it is not a page.
     """
+    page_name, parameters = _parameters_of(function) if arguments_of is None else (None, [_INFO])
 
     def select(info: strawberry.Info[Context, None], **given: Any) -> _Selection:
         return _select(info.context.limits.page_size_max, page_name, given)
 
-    page_name, parameters = _arguments_of(function)
-    select.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Strawberry reads
+    select.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Strawberry reads it
     return strawberry.field(
         resolver=select,
         description=description,
-        metadata={_METADATA: _Batched(function, key, pick, nodes)},
+        metadata={_METADATA: _Batched(function, key, pick, nodes, arguments_of)},
     )
 
 
-def _arguments_of(function: LevelFunction) -> tuple[str | None, list[inspect.Parameter]]:
-    """The name of the parameter that takes the page, and the parameters the field shows."""
-
-    def show(name: str, annotation: Any, default: Any = strawberry.UNSET) -> inspect.Parameter:
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
-
+def _parameters_of(function: LevelFunction) -> tuple[str | None, list[inspect.Parameter]]:
+    """The name of the parameter that takes the page, and the parameters that the field shows."""
     page_name = None
-    shown = [show("info", strawberry.Info, inspect.Parameter.empty)]
+    shown = [_INFO]
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
         if parameter.annotation is PageRequest:
             page_name = name
         else:
-            default = parameter.default
             # A field that prints `= null` for each argument is hard to read.
-            shown.append(
-                show(name, parameter.annotation, strawberry.UNSET if default is None else default)
-            )
+            default = strawberry.UNSET if parameter.default is None else parameter.default
+            shown.append(_show(name, parameter.annotation, default))
     if page_name is not None:
-        shown.extend(show(name, annotation) for name, annotation in _PAGE_ARGUMENTS.items())
+        shown.extend(_show(*argument, strawberry.UNSET) for argument in _PAGE_ARGUMENTS.items())
     return page_name, shown
 
 
@@ -139,58 +146,69 @@ def _select(page_limit: int, page_name: str | None, given: Mapping[str, Any]) ->
     return _Selection({**arguments, page_name: page}, page.size)
 
 
-def bind_fields(schema: GraphQLSchema) -> None:
-    """Give the executor our own resolvers of the computed and batched fields of the schema."""
+def bind_fields(schema: GraphQLSchema, typename_of: Callable[[Any], str]) -> None:
+    """Give the executor our own resolvers of the computed and batched fields of the schema.
+
+    Where a field may give objects of several types, `typename_of` tells which one an object is of.
+    """
     for graphql_type in schema.type_map.values():
+        if isinstance(graphql_type, GraphQLInterfaceType | GraphQLUnionType):
+            graphql_type.resolve_type = lambda row, *_: typename_of(row)
         if not isinstance(graphql_type, GraphQLObjectType):
             continue
-        for name, graphql_field in graphql_type.fields.items():
-            definition = graphql_field.extensions.get("strawberry-definition")
-            kind = definition.metadata.get(_METADATA) if definition is not None else None
+        graphql_type.is_type_of = None  # Strawberry's would ask for an instance of its class, not a row
+        for name, field in graphql_type.fields.items():
+            kind = _kind_of(field)
             if isinstance(kind, _Computed):
-                graphql_field.resolve = _resolve_computed(kind)
+                field.resolve = _resolve_computed(kind)
             elif isinstance(kind, _Batched):
-                graphql_field.resolve = _resolve_batched(f"{graphql_type.name}.{name}", kind, graphql_field)
+                field.resolve = _resolve_batched(f"{graphql_type.name}.{name}", kind, field)
 
 
 def is_batched(field: GraphQLField) -> bool:
     """Whether the field is answered by a level function."""
+    return isinstance(_kind_of(field), _Batched)
+
+
+def _kind_of(field: GraphQLField) -> Any:
     definition = field.extensions.get("strawberry-definition")
-    return definition is not None and isinstance(definition.metadata.get(_METADATA), _Batched)
+    return None if definition is None else definition.metadata.get(_METADATA)
 
 
 def _resolve_computed(computed: _Computed) -> Callable[..., Any]:
     function = computed.function
 
-    def resolve(row: Any, info: GraphQLResolveInfo) -> Any:
+    def resolve(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
         return function(row, info.context)
 
     return resolve
 
 
-def _resolve_batched(name: str, batched: _Batched, graphql_field: GraphQLField) -> Callable[..., Any]:
-    select = graphql_field.resolve
+def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Callable[..., Any]:
+    select = field.resolve
     assert select is not None  # Strawberry gives every field one
-    function, key_of, pick = batched.function, batched.key, batched.pick
+    function, key_of, pick, arguments_of = batched.function, batched.key, batched.pick, batched.arguments_of
 
-    def resolve(row: Any, info: GraphQLResolveInfo, **given: Any) -> Any:
+    def batch_of(row: Any, info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> Batch:
+        context = info.context
+        if arguments_of is not None:
+            return context.dispatcher.batch_of(function, arguments_of(row), batched.nodes)
+        selected = (id(info.field_nodes[0]), name)
+        batch = context.selected.get(selected)
+        if batch is None:
+            selection = select(row, info, **given)
+            nodes = max(selection.page_size, batched.nodes)
+            batch = context.dispatcher.batch_of(function, selection.arguments, nodes)
+            context.selected[selected] = batch
+        return batch
+
+    def resolve(row: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
         key = key_of(row)
         if key is None:
             return None
         if isinstance(key, Exception):
             raise key
-        context: Context = info.context
-        node = info.field_nodes[0]
-        selected = (id(node), name)
-        batch = context.selected.get(selected)
-        if batch is None:
-            selection = select(row, info, **given)
-            batch = context.dispatcher.batch_of(
-                name, function, selection.arguments, max(selection.page_size, batched.nodes)
-            )
-            context.selected[selected] = batch
-        return context.dispatcher.ask(
-            batch, key, info.path, None if pick is None else partial(pick, row)
-        )
+        picking = None if pick is None else partial(pick, row, info.context)
+        return info.context.dispatcher.ask(batch_of(row, info, given), key, info.path, picking)
 
     return resolve

@@ -1,8 +1,8 @@
 """Global ids: what `node(id:)` takes and every object's `id` gives.
 
-Rules of this file: pure. An id carries the type and the *natural* keys (the registry's name, the repository's name,
-the digest), never a key of the store, so that it means the same after the store was built anew. It is opaque to
-clients: base64 only keeps them from taking it apart.
+Rules of this file: pure. An id carries the type and the *natural* keys (the registry's name, the
+repository's name, the digest), never a key of the store, so that it means the same after the store was built
+anew. It is opaque to clients: base64 only keeps them from taking it apart.
 """
 
 import base64

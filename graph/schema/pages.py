@@ -6,7 +6,8 @@ from graph.store.pages import PageRequest
 # Rows of a page where the query names no number.
 DEFAULT_PAGE_SIZE = 20
 
-# Characters of a cursor: base64 of a key and a name of at most 255 characters, each escaped in JSON as at most 6.
+# Characters of a cursor: base64 of a key and a name of at most 255 characters, each escaped in JSON as at
+# most 6.
 MAX_CURSOR_LENGTH = 4096
 
 
@@ -15,8 +16,8 @@ def parse_page(
 ) -> PageRequest:
     """The page that is asked for; DEFAULT_PAGE_SIZE rows from the front where no number is given.
 
-    Raises InvalidPageError unless `first` or `last` is from 1 to `limit`, InvalidCursorError for a cursor too long
-    to be one.
+    Raises InvalidPageError unless `first` or `last` is from 1 to `limit`, InvalidCursorError for a cursor
+    too long to be one.
     """
     if first is not None and last is not None:
         raise InvalidPageError("give `first` or `last`, not both")

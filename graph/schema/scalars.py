@@ -1,11 +1,13 @@
-"""The scalars of the schema. Rules of this file: pure; wrong input raises our errors, so that its code is known."""
+"""The scalars of the schema.
+
+Rules of this file: pure; wrong input raises our errors, so that its code is known.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NewType
 
 import strawberry
-from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
 from graph.errors import InputError, InvalidDigestError
@@ -18,6 +20,7 @@ MAX_BYTE_COUNT = 2**53 - 1
 MAX_TIME_LENGTH = 64
 
 ByteCount = NewType("ByteCount", int)
+Json = NewType("Json", object)
 
 
 def _parse_digest(value: Any) -> Digest:
@@ -27,16 +30,22 @@ def _parse_digest(value: Any) -> Digest:
 
 
 def _parse_byte_count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    if isinstance(value, float) and value.is_integer():  # 1e3 is an integer in JSON, and a float here
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
         raise InputError("a number of bytes is an integer")
     if not 0 <= value <= MAX_BYTE_COUNT:
         raise InputError(f"a number of bytes is from 0 to {MAX_BYTE_COUNT}")
-    return int(value)
+    return value
 
 
 def _show_byte_count(value: int) -> int:
     # Sums can be larger where a registry claims absurd sizes; the largest exact number says "at least".
     return min(value, MAX_BYTE_COUNT)
+
+
+def _parse_json(value: Any) -> Any:
+    raise InputError("JSON is only given out")
 
 
 def _parse_time(value: Any) -> datetime:
@@ -54,14 +63,15 @@ def _parse_time(value: Any) -> datetime:
         raise InputError("the time is out of range") from error
 
 
-def _show_time(value: datetime) -> str:
+def format_time(value: datetime) -> str:
+    """The moment as the API writes it."""
     return value.isoformat().replace("+00:00", "Z")
 
 
 SCALARS: Mapping[object, ScalarDefinition] = {
     Digest: strawberry.scalar(
         name="Digest",
-        description="What names content by its bytes: `sha256:` and 64 hexadecimal digits, or another algorithm.",
+        description="What names content by its bytes, such as `sha256:` and 64 hexadecimal digits.",
         serialize=str,
         parse_value=_parse_digest,
         specified_by_url="https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests",
@@ -73,16 +83,18 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         serialize=_show_byte_count,
         parse_value=_parse_byte_count,
     ),
+    Json: strawberry.scalar(
+        name="JSON",
+        description="A JSON document, as it is: an object, a list, a string, a number, a boolean or null.",
+        parse_value=_parse_json,
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
+    ),
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A moment, as RFC 3339 writes it, in UTC: `2026-05-01T12:00:00Z`. As input any offset will do.",
-        serialize=_show_time,
+        description="A moment as RFC 3339 writes it, in UTC: `2026-05-01T12:00:00Z`. "
+        "As input any offset will do.",
+        serialize=format_time,
         parse_value=_parse_time,
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
     ),
 }
-
-
-def configure() -> StrawberryConfig:
-    """The configuration that makes Strawberry use our scalars."""
-    return StrawberryConfig(scalar_map=SCALARS)

@@ -1,0 +1,75 @@
+"""Read the exact bytes of manifests and configs, and turn them into what a field gives.
+
+Rules of this file: decoding and parsing runs in the store's worker thread, never on the event loop; one
+request holds at most MAX_DOCUMENT_BYTES of documents; a document that cannot be read fails its own field
+only.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import strawberry
+
+from graph.errors import GraphError
+from graph.schema.context import Context
+from graph.store.visibility import Visibility
+
+T = TypeVar("T")
+
+# Reads the bytes of documents for keys, at most `limit` bytes of them: `load_documents` or `load_configs`.
+ReadFunction = Callable[[Any, Visibility, Sequence[int], int], list[bytes | None]]
+
+
+async def read_documents(
+    context: Context, load: ReadFunction, keys: Sequence[int], parse: Callable[[bytes], T]
+) -> list[T | GraphError | None]:
+    """What `parse` makes of each document; None where there is none.
+
+    Raises QueryTooCostlyError if they are more than the request may still hold.
+    """
+
+    def run(db: Any, visibility: Visibility, limit: int) -> tuple[int, list[T | GraphError | None]]:
+        documents = load(db, visibility, keys, limit)
+        size = sum(len(document) for document in documents if document is not None)
+        return size, [None if document is None else _parsed(document, parse) for document in documents]
+
+    size, parsed = await context.read(run, context.document_bytes_left)
+    context.document_bytes_left -= size
+    return parsed
+
+
+def _parsed(document: bytes, parse: Callable[[bytes], T]) -> T | GraphError:
+    try:
+        return parse(document)
+    except GraphError as error:
+        return error
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A name and its value."""
+
+    name: str
+    value: str
+
+
+def pairs_of(values: Mapping[str, str]) -> list[Pair]:
+    """The pairs of a mapping, in its order."""
+    return [Pair(name, value) for name, value in values.items()]
+
+
+@strawberry.type(description="A remark that a document carries.")
+class Annotation:
+    """An annotation."""
+
+    name: str = strawberry.field(description="What it is about, such as `org.opencontainers.image.source`.")
+    value: str = strawberry.field(description="What it says.")
+
+
+@strawberry.type(description="A remark that an image's config carries, set by `LABEL` in a Dockerfile.")
+class Label:
+    """A label."""
+
+    name: str = strawberry.field(description="What it is about, such as `maintainer`.")
+    value: str = strawberry.field(description="What it says.")

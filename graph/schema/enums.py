@@ -1,0 +1,112 @@
+"""The words that fields of the schema give, each explained. Rules of this file: declarations only.
+
+The values are those of the enumerations in `oci` and `store`, word for word; a test compares them.
+"""
+
+from enum import Enum
+
+import strawberry
+
+
+@strawberry.enum(description="What an artifact is for, told by its media types.")
+class ArtifactKind(Enum):
+    """What an artifact is for."""
+
+    IMAGE = strawberry.enum_value("IMAGE", description="A container image for one platform.")
+    INDEX = strawberry.enum_value(
+        "INDEX", description="A list of manifests, most often one image for each platform."
+    )
+    HELM_CHART = strawberry.enum_value("HELM_CHART", description="A Helm chart.")
+    SIGNATURE = strawberry.enum_value("SIGNATURE", description="A signature of another artifact.")
+    ATTESTATION = strawberry.enum_value(
+        "ATTESTATION", description="A signed statement about another artifact, such as its provenance."
+    )
+    SBOM = strawberry.enum_value("SBOM", description="A software bill of materials of another artifact.")
+    WASM = strawberry.enum_value("WASM", description="A WebAssembly module or component.")
+    OTHER = strawberry.enum_value("OTHER", description="Its manifest was read, and it is none of the others.")
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Its manifest has not been read.")
+
+
+@strawberry.enum(description="Why an artifact that no ordinary tag names is in its repository.")
+class UntaggedReason(Enum):
+    """Why an artifact without an ordinary tag is there."""
+
+    INDEX_CHILD = strawberry.enum_value(
+        "INDEX_CHILD", description="An index that is in use lists it: deleting it would break that index."
+    )
+    REFERRER = strawberry.enum_value(
+        "REFERRER", description="It refers to an artifact that is in use, such as a signature does."
+    )
+    DANGLING = strawberry.enum_value(
+        "DANGLING", description="Nothing in use leads to it: what a moved or removed tag left behind."
+    )
+
+
+@strawberry.enum(description="How much of what the registry holds can have been seen.")
+class Completeness(Enum):
+    """How much can have been seen."""
+
+    COMPLETE = strawberry.enum_value(
+        "COMPLETE", description="Everything: the registry lists untagged manifests, and the list was read."
+    )
+    BEST_EFFORT = strawberry.enum_value(
+        "BEST_EFFORT",
+        description="All tags and what they lead to. Untagged manifests may exist that nobody can list.",
+    )
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Not looked at yet.")
+
+
+@strawberry.enum(description="Which artifacts a figure counts.")
+class Scope(Enum):
+    """Which artifacts a figure counts."""
+
+    TAGGED = strawberry.enum_value(
+        "TAGGED", description="What is in use: tagged, or held by or referring to what is."
+    )
+    ALL = strawberry.enum_value("ALL", description="Everything that is present, dangling artifacts too.")
+
+
+@strawberry.enum(description="What the crawl of a registry is doing.")
+class SyncState(Enum):
+    """What a crawl is doing."""
+
+    NEVER = strawberry.enum_value("NEVER", description="The registry was never crawled.")
+    RUNNING = strawberry.enum_value("RUNNING", description="A crawl is under way.")
+    IDLE = strawberry.enum_value("IDLE", description="The last crawl went well; the next one is due later.")
+    FAILED = strawberry.enum_value("FAILED", description="The last crawl ended with an error.")
+
+
+@strawberry.enum(description="Something that a registry can tell, or cannot.")
+class CapabilityName(Enum):
+    """Something that a registry can tell."""
+
+    CATALOG = strawberry.enum_value("CATALOG", description="Which repositories there are.")
+    REFERRERS = strawberry.enum_value(
+        "REFERRERS", description="Which artifacts refer to one, such as its signatures."
+    )
+    UNTAGGED_LISTING = strawberry.enum_value(
+        "UNTAGGED_LISTING", description="Which manifests a repository holds, untagged ones too."
+    )
+    PUSH_TIME = strawberry.enum_value("PUSH_TIME", description="When something was pushed.")
+
+
+@strawberry.enum(description="Whether a registry can tell something.")
+class CapabilityState(Enum):
+    """Whether a registry can tell something."""
+
+    SUPPORTED = strawberry.enum_value("SUPPORTED", description="It can.")
+    UNSUPPORTED = strawberry.enum_value("UNSUPPORTED", description="It cannot.")
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Nobody has asked it yet.")
+
+
+@strawberry.enum(description="Whether all referrers of an artifact can be known.")
+class ReferrersState(Enum):
+    """Whether all referrers can be known."""
+
+    KNOWN = strawberry.enum_value("KNOWN", description="The registry was asked for the list.")
+    UNSUPPORTED = strawberry.enum_value(
+        "UNSUPPORTED", description="The registry has no such list; what is given was found by other ways."
+    )
+    UNKNOWN = strawberry.enum_value(
+        "UNKNOWN", description="The list has not been read; what is given was found by other ways."
+    )

@@ -1,0 +1,142 @@
+"""An image's config: what it runs, and which line of its Dockerfile made each layer (concept C12).
+
+Rules of this file: configs are read and parsed in the store's worker thread. What the operator hides is null
+with the error HIDDEN, so that nobody takes it for empty, and so is the raw text that has it too.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+import strawberry
+
+from graph.errors import HiddenError, NotObservedError
+from graph.oci import image
+from graph.oci.digest import Digest
+from graph.oci.media_types import is_image_config
+from graph.schema.batches import Answer
+from graph.schema.context import Context
+from graph.schema.documents import Label, pairs_of, read_documents
+from graph.schema.fields import computed
+from graph.settings import Hidden
+from graph.store import manifests
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConfig:
+    """A config that was parsed, and its exact text."""
+
+    config: image.ImageConfig
+    text: str
+
+
+async def load_configs(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
+    """The config of each manifest; None where it has none, or none that was fetched."""
+    return await read_documents(context, manifests.load_configs, keys, _parse)
+
+
+def _parse(data: bytes) -> ReadConfig:
+    config = image.parse_image_config(data)
+    return ReadConfig(config, data.decode())  # what was parsed is UTF-8
+
+
+def pick_config(row: Any, _: Context, read: ReadConfig | None) -> Answer:
+    """The config of an image manifest; None for one whose config is not an image's."""
+    is_image = row.artifact_type is not None and is_image_config(row.artifact_type)
+    return NotObservedError("the image's config was not fetched") if read is None and is_image else read
+
+
+def pick_diff_id(row: Any, _: Context, read: ReadConfig | None) -> Answer:
+    """The digest of a layer's uncompressed bytes, where the config tells it."""
+    return None if read is None else image.map_diff_ids(read.config, row.layer_count)[row.position]
+
+
+def pick_created_by(row: Any, context: Context, read: ReadConfig | None) -> Answer:
+    """The line of the Dockerfile that made a layer, where the history tells it."""
+    check_hidden(context, Hidden.HISTORY)
+    entry = None if read is None else image.map_history(read.config, row.layer_count)[row.position]
+    return None if entry is None else entry.created_by
+
+
+def check_hidden(context: Context, *what: Hidden) -> None:
+    """Raise HiddenError if the operator hides any of this."""
+    hidden = sorted(context.hide.intersection(what))
+    if hidden:
+        raise HiddenError(f"this server does not show it (hide: {', '.join(hidden)})")
+
+
+def _given(path: str, description: str, *, hidden: Hidden | None = None, show: Any = None) -> Any:
+    """A field that is an attribute of the parsed config."""
+    get: Callable[[ReadConfig], Any] = attrgetter(f"config.{path}")
+
+    def compute(read: ReadConfig, context: Context) -> Any:
+        if hidden is not None:
+            check_hidden(context, hidden)
+        return get(read) if show is None else show(get(read))
+
+    return computed(compute, description=description)
+
+
+def _raw(read: ReadConfig, context: Context) -> str:
+    check_hidden(context, *Hidden)
+    return read.text
+
+
+@strawberry.type(description="One step of an image's build: most often a line of its Dockerfile.")
+class HistoryEntry:
+    """One step of an image's build."""
+
+    created: datetime | None = strawberry.field(description="When it ran. Null: not told.")
+    created_by: str | None = strawberry.field(description="What it ran. Null: not told.")
+    author: str | None = strawberry.field(description="Who made it. Null: not told.")
+    comment: str | None = strawberry.field(description="What was remarked. Null: nothing.")
+    is_empty_layer: bool = strawberry.field(
+        description="Whether it made no layer, as `ENV` and `LABEL` make none."
+    )
+
+
+@strawberry.type(
+    description="What an image says about itself: how to run it and how it was built. Environment, labels "
+    "and history often hold secrets; an operator can hide them, and then they are null with the error "
+    "`HIDDEN`, and so is `raw`."
+)
+class ImageConfig:
+    """An image's config."""
+
+    created: datetime | None = _given("created", "When the image was made. Null: not told.")
+    author: str | None = _given("author", "Who made it. Null: not told.")
+    os: str | None = _given("os", "The operating system it runs on. Null: not told.")
+    architecture: str | None = _given("architecture", "The architecture it runs on. Null: not told.")
+    variant: str | None = _given("variant", "The variant of the architecture. Null: not told.")
+    os_version: str | None = _given("os_version", "The version of the operating system. Null: not told.")
+    env: list[str] | None = _given(
+        "env", "Its environment, each as `NAME=value`. Null only when hidden.", hidden=Hidden.CONFIG_ENV
+    )
+    entrypoint: list[str] | None = _given(
+        "entrypoint", "What runs when a container starts. Null: not told; empty: reset to nothing."
+    )
+    cmd: list[str] | None = _given(
+        "cmd", "The arguments of the entrypoint, or what runs without one. Null: not told; empty: reset."
+    )
+    labels: list[Label] | None = _given(
+        "labels", "Its labels. Null only when hidden.", hidden=Hidden.LABELS, show=pairs_of
+    )
+    user: str | None = _given("user", "Whom it runs as. Null: not told, which means root.")
+    working_dir: str | None = _given("working_dir", "The directory it runs in. Null: not told.")
+    exposed_ports: list[str] = _given("exposed_ports", "The ports it listens on, such as `8080/tcp`.")
+    volumes: list[str] = _given("volumes", "The directories it keeps data in.")
+    stop_signal: str | None = _given("stop_signal", "The signal that stops it. Null: not told.")
+    diff_ids: list[Digest] = _given(
+        "diff_ids", "The digests of its layers' uncompressed bytes, the lowest layer first."
+    )
+    history: list[HistoryEntry] | None = _given(
+        "history",
+        "The steps of its build, the first one first. Null only when hidden.",
+        hidden=Hidden.HISTORY,
+    )
+    raw: str | None = computed(
+        _raw,
+        description="The exact text of the config: its digest is the SHA-256 of this. Null only when hidden.",
+    )

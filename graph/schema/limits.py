@@ -1,0 +1,270 @@
+"""Refuse at validation what a query could never be allowed to cost.
+
+Each limit is checked on the document alone, before any other rule looks at it: some of those take time that
+grows with the square of what they are given. Rules of this file:
+
+1. One rule class, built once for a schema. Strawberry caches the outcome of a validation by the document
+   *and its rule classes*; its own limiters make a class for each request, so that nothing is ever found in
+   the cache.
+2. Linear in the size of the document: what a fragment adds is worked out once, however often it is spread.
+3. An invalid document is not this file's to explain: an unknown field or fragment and a cycle count nothing
+   here.
+
+What is known only while a query runs is counted there (`Context.charge`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    ArgumentNode,
+    DocumentNode,
+    ExecutableDefinitionNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    Node,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+    ValidationContext,
+    ValidationRule,
+    get_named_type,
+    get_nullable_type,
+    is_list_type,
+)
+from graphql.validation.validate import ValidationAbortedError
+
+from graph.errors import InvalidPageError, QueryTooCostlyError, QueryTooDeepError, TooManyAliasesError
+from graph.schema.context import Limits
+from graph.schema.fields import is_batched
+from graph.schema.ids import MAX_LOOK_UPS
+from graph.schema.pages import DEFAULT_PAGE_SIZE
+
+# Pairs of fields of one name that the rule "overlapping fields can be merged" may have to compare: 1 to 3 µs
+# each. A query of 100 fragments that all ask for `id` and `name` has 20,000.
+MAX_FIELD_PAIRS = 40_000
+
+# Fields that a query about the schema itself may ask for, as estimated below: some µs each, and nothing else
+# runs meanwhile. The query that tools send asks for half of it.
+MAX_INTROSPECTION_FIELDS = 20_000
+
+
+def build_rule(limits: Limits) -> type[ValidationRule]:
+    """The validation rule that holds queries to these limits."""
+
+    class LimitsRule(ValidationRule):
+        def enter_document(self, document: DocumentNode, *_: Any) -> None:
+            context: ValidationContext = self.context
+            try:
+                _Document(document, context.schema, limits).check()
+            except _LimitError as error:
+                # Raised, not reported: this ends the validation before the costly rules begin.
+                raise ValidationAbortedError(
+                    str(error), error.node, extensions={"code": error.code}
+                ) from None
+
+    return LimitsRule
+
+
+class _LimitError(Exception):
+    def __init__(self, code: str, message: str, node: Node) -> None:
+        super().__init__(message)
+        self.code = code
+        self.node = node
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """What a selection set asks for, its fragments included. The last two are estimates of fields in the
+    answer.
+    """
+
+    depth: int = 0
+    aliases: int = 0
+    fields: float = 0.0  # as if all of it were about the schema
+    introspection: float = 0.0  # of the fields that are
+
+
+class _Document:
+    def __init__(self, document: DocumentNode, schema: GraphQLSchema, limits: Limits) -> None:
+        self.document = document
+        self.schema = schema
+        self.limits = limits
+        self.fragments = {
+            definition.name.value: definition
+            for definition in document.definitions
+            if isinstance(definition, FragmentDefinitionNode)
+        }
+        self.sizes: dict[str, _Size] = {}
+        self.nodes: dict[tuple[str, str], int] = {}
+        self.factors = _introspection_factors(schema)
+
+    def check(self) -> None:
+        """Raise _LimitError at the first limit that the document exceeds."""
+        self.check_fields()
+        for definition in self.document.definitions:
+            if isinstance(definition, OperationDefinitionNode):
+                self.check_operation(definition)
+
+    def check_fields(self) -> None:
+        names: Counter[str] = Counter()
+        for field in _walk_fields(self.document):
+            names[(field.alias or field.name).value] += 1
+            for argument in field.arguments or ():
+                self.check_argument(argument)
+        if sum(count * count for count in names.values()) > MAX_FIELD_PAIRS:
+            name, count = names.most_common(1)[0]
+            message = f"`{name}` is asked for {count} times in one query: once for each object is enough"
+            raise _LimitError(QueryTooCostlyError.code, message, self.document)
+
+    def check_argument(self, argument: ArgumentNode) -> None:
+        name, value, limit = argument.name.value, argument.value, self.limits.page_size_max
+        # Compared as text: int() refuses a number of thousands of digits.
+        if name in ("first", "last") and isinstance(value, IntValueNode):
+            digits = value.value
+            if len(digits) > 18 or int(digits) > limit:
+                message = f"`{name}` is a number from 1 to {limit}, not {digits[:20]}"
+                raise _LimitError(InvalidPageError.code, message, argument)
+        if name in ("ids", "digests") and isinstance(value, ListValueNode):
+            count = len(value.values)
+            if count > MAX_LOOK_UPS:
+                message = f"one field looks up at most {MAX_LOOK_UPS}, not {count}"
+                raise _LimitError(QueryTooCostlyError.code, message, argument)
+
+    def check_operation(self, operation: OperationDefinitionNode) -> None:
+        size = self.measure(operation.selection_set, frozenset())
+        if size.depth > self.limits.max_depth:
+            message = f"this query nests {size.depth} levels; {self.limits.max_depth} are allowed"
+            raise _LimitError(QueryTooDeepError.code, message, operation)
+        if size.aliases > self.limits.max_aliases:
+            message = f"this query uses {size.aliases} aliases; {self.limits.max_aliases} are allowed"
+            raise _LimitError(TooManyAliasesError.code, message, operation)
+        if size.introspection > MAX_INTROSPECTION_FIELDS:
+            message = "this query asks for more of the schema than one request may"
+            raise _LimitError(QueryTooCostlyError.code, message, operation)
+        root = self.schema.query_type
+        nodes = 0 if root is None else self.count_nodes(root, operation.selection_set, frozenset())
+        if nodes > self.limits.node_budget:
+            error = QueryTooCostlyError(nodes, self.limits.node_budget)
+            raise _LimitError(error.code, str(error), operation)
+
+    def measure(self, selection_set: SelectionSetNode | None, within: frozenset[str]) -> _Size:
+        depth, aliases, fields, introspection = 0, 0, 0.0, 0.0
+        for selection in selection_set.selections if selection_set is not None else ():
+            if isinstance(selection, FieldNode):
+                below = self.measure(selection.selection_set, within)
+                name = selection.name.value
+                count = self.factors.get(name, 1.0) * (1.0 + below.fields)
+                depth = max(depth, below.depth + 1)
+                aliases += below.aliases + (selection.alias is not None)
+                fields += count
+                introspection += count if name in ("__schema", "__type") else 0.0
+            else:
+                below = self.measure_fragment(selection, within)
+                depth = max(depth, below.depth)
+                aliases += below.aliases
+                fields += below.fields
+                introspection += below.introspection
+        return _Size(depth, aliases, fields, introspection)
+
+    def measure_fragment(self, selection: SelectionNode, within: frozenset[str]) -> _Size:
+        if isinstance(selection, InlineFragmentNode):
+            return self.measure(selection.selection_set, within)
+        assert isinstance(selection, FragmentSpreadNode)
+        name = selection.name.value
+        if name in within or name not in self.fragments:
+            return _Size()
+        if name not in self.sizes:
+            self.sizes[name] = self.measure(self.fragments[name].selection_set, within | {name})
+        return self.sizes[name]
+
+    def count_nodes(
+        self, parent: GraphQLObjectType, selection_set: SelectionSetNode | None, within: frozenset[str]
+    ) -> int:
+        """How many nodes one object of the type is sure to be charged for, if what it selects exists.
+
+        Below a page nothing is counted: how many parents there will be, the document does not tell.
+        """
+        nodes = 0
+        for selection in selection_set.selections if selection_set is not None else ():
+            if isinstance(selection, FieldNode):
+                nodes += self.count_field(parent, selection, within)
+            elif isinstance(selection, InlineFragmentNode):
+                if selection.type_condition is None or selection.type_condition.name.value == parent.name:
+                    nodes += self.count_nodes(parent, selection.selection_set, within)
+            elif isinstance(selection, FragmentSpreadNode):
+                nodes += self.count_fragment(parent, selection.name.value, within)
+        return nodes
+
+    def count_fragment(self, parent: GraphQLObjectType, name: str, within: frozenset[str]) -> int:
+        fragment = self.fragments.get(name)
+        if name in within or fragment is None or fragment.type_condition.name.value != parent.name:
+            return 0
+        if (parent.name, name) not in self.nodes:
+            self.nodes[parent.name, name] = self.count_nodes(parent, fragment.selection_set, within | {name})
+        return self.nodes[parent.name, name]
+
+    def count_field(self, parent: GraphQLObjectType, node: FieldNode, within: frozenset[str]) -> int:
+        field = parent.fields.get(node.name.value)
+        if field is None:
+            return 0
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        for name in ("ids", "digests"):
+            if name in field.args:
+                value = given.get(name)
+                return len(value.values) if isinstance(value, ListValueNode) else 1
+        if "first" in field.args:
+            size = given.get("first", given.get("last"))
+            if size is None:
+                return DEFAULT_PAGE_SIZE
+            return int(size.value) if isinstance(size, IntValueNode) else 1
+        below = get_named_type(field.type)
+        if isinstance(below, GraphQLObjectType) and not is_list_type(get_nullable_type(field.type)):
+            return is_batched(field) + self.count_nodes(below, node.selection_set, within)
+        return int(is_batched(field))
+
+
+def _walk_fields(document: DocumentNode) -> Iterator[FieldNode]:
+    waiting: list[SelectionSetNode] = [
+        definition.selection_set
+        for definition in document.definitions
+        if isinstance(definition, ExecutableDefinitionNode)
+    ]
+    while waiting:
+        for selection in waiting.pop().selections:
+            if isinstance(selection, FieldNode):
+                yield selection
+            if isinstance(selection, FieldNode | InlineFragmentNode) and selection.selection_set is not None:
+                waiting.append(selection.selection_set)
+
+
+def _introspection_factors(schema: GraphQLSchema) -> Mapping[str, float]:
+    """How many objects each list about this schema gives, as a mean over those it hangs from."""
+    types = schema.type_map.values()
+    outputs = [t for t in types if isinstance(t, GraphQLObjectType | GraphQLInterfaceType)]
+    abstract = [t for t in types if isinstance(t, GraphQLInterfaceType | GraphQLUnionType)]
+    inputs = [t for t in types if isinstance(t, GraphQLInputObjectType)]
+    fields = [field for output in outputs for field in output.fields.values()]
+    return {
+        "types": len(types),
+        "fields": len(fields) / len(types),
+        "args": sum(len(field.args) for field in fields) / len(fields),
+        "inputFields": sum(len(t.fields) for t in inputs) / len(types),
+        "enumValues": sum(len(t.values) for t in types if isinstance(t, GraphQLEnumType)) / len(types),
+        "interfaces": sum(len(t.interfaces) for t in outputs) / len(types),
+        "possibleTypes": sum(len(schema.get_possible_types(t)) for t in abstract) / len(types),
+        "directives": len(schema.directives),
+        "ofType": 0.5,  # every other type is wrapped, as a list or as not null
+    }

@@ -1,0 +1,53 @@
+"""A namespace: a prefix of repository names, a way to look and never an owner of data (concept C4)."""
+
+from collections.abc import Sequence
+
+import strawberry
+
+from graph.schema.batches import Answer
+from graph.schema.connections import Listed
+from graph.schema.context import Context
+from graph.schema.fields import batched, computed
+from graph.schema.inputs import RepositoryFilterArgument, RepositoryOrderArgument
+from graph.schema.links import RepositoryConnection
+from graph.schema.nodes import Node
+from graph.schema.registry import Registry
+from graph.store import repositories
+from graph.store.pages import PageRequest
+
+
+async def load_repositories(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    filter: RepositoryFilterArgument = None,
+    order_by: RepositoryOrderArgument = None,
+) -> Sequence[Answer]:
+    """A page of the repositories below each namespace."""
+    pages = await context.read(repositories.page_namespace_repositories, keys, page, filter, order_by)
+    count = repositories.count_namespace_repositories
+    return [Listed(found, key, count, (filter,)) for key, found in zip(keys, pages, strict=True)]
+
+
+@strawberry.type(
+    description="A prefix of repository names that ends before a slash. Registries know no such thing: each "
+    "repository stands on its own, and a namespace is a way to look at many."
+)
+class Namespace(Node):
+    """A prefix of repository names."""
+
+    registry: Registry = computed(
+        lambda row, context: context.registries.by_key(row.registry_key),
+        description="The registry it is in.",
+    )
+    name: str = strawberry.field(
+        description="The prefix without its last slash: `marketing`, or `marketing/campaign10-18`."
+    )
+    repository_count: int = strawberry.field(description="How many repositories are below it, at any depth.")
+    repositories: RepositoryConnection | None = batched(
+        load_repositories,
+        key=lambda row: row.key,
+        description="The repositories below it, at any depth. Default order: by name.",
+    )

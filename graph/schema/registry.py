@@ -1,0 +1,312 @@
+"""A registry: what it holds, what it can tell, and how far our knowledge of it goes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from graph.errors import NotObservedError
+from graph.schema.batches import Answer
+from graph.schema.connections import Listed
+from graph.schema.context import Context
+from graph.schema.enums import CapabilityName, CapabilityState, Completeness, Scope, SyncState
+from graph.schema.fields import batched
+from graph.schema.inputs import (
+    ArtifactFilterArgument,
+    ArtifactOrderArgument,
+    LayerFilterArgument,
+    LayerOrderArgument,
+    RepositoryFilterArgument,
+    RepositoryOrderArgument,
+)
+from graph.schema.links import ArtifactConnection, LayerConnection, NamespaceConnection, RepositoryConnection
+from graph.schema.nodes import Node
+from graph.schema.staleness import Observation, aged, freshen
+from graph.store import artifacts, layers, namespaces, registries, repositories, rows
+from graph.store.pages import Page, PageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    scope: Scope
+    completeness: rows.Completeness
+    oldest_observed_at: datetime | None
+    exclusive_is_upper_bound: bool
+    counts_are_lower_bound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Capability:
+    name: CapabilityName
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class _SyncStatus:
+    state: rows.SyncState
+    started_at: datetime | None
+    last_finished_at: datetime | None
+    progress: float | None
+    repositories_done: int
+    repositories_total: int
+    repositories_known: int
+    error: str | None
+    error_code: str | None
+
+
+async def load_statuses(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
+    """How well each registry is known."""
+    statuses = await context.read(registries.load_registry_statuses, keys)
+    for status in statuses:
+        if status is not None and status.catalog_observed_at is not None:
+            context.registries.catalog_observed_at[status.key] = status.catalog_observed_at
+    return [status or NotObservedError("the store does not know this registry yet") for status in statuses]
+
+
+async def load_repositories(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    filter: RepositoryFilterArgument = None,
+    order_by: RepositoryOrderArgument = None,
+) -> Sequence[Answer]:
+    """A page of each registry's repositories; reads its catalog first where that is too old."""
+    observations = [_catalog_of(context, key) for key in keys]
+    outcomes = await freshen(context, observations)
+    for key, outcome in zip(keys, outcomes, strict=True):
+        if outcome.is_refreshed:
+            context.registries.catalog_observed_at[key] = context.clock()
+    pages = await context.read(repositories.page_repositories, keys, page, filter, order_by)
+    return [
+        aged(
+            context,
+            observation,
+            outcome,
+            Listed(found, observation.registry_key, repositories.count_repositories, (filter,)),
+            is_stored=observation.observed_at is not None or bool(found.rows),
+        )
+        for observation, outcome, found in zip(observations, outcomes, pages, strict=True)
+    ]
+
+
+def _catalog_of(context: Context, key: int) -> Observation:
+    registry = context.registries.by_key(key)
+    return Observation(
+        identity=("catalog", key),
+        subject=f"the repositories of {registry.name}",
+        registry_key=key,
+        repository=None,
+        observed_at=context.registries.catalog_observed_at.get(key),
+        refresh=lambda refresher: refresher.refresh_catalog(key),
+    )
+
+
+async def load_namespaces(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    prefix: Annotated[
+        str | None,
+        strawberry.argument(description="What the namespace starts with. Default: all namespaces."),
+    ] = None,
+) -> Sequence[Answer]:
+    """A page of each registry's namespaces."""
+    pages = await context.read(namespaces.page_namespaces, keys, page, prefix)
+    return _listed(context, keys, pages, namespaces.count_namespaces, prefix)
+
+
+async def load_artifacts(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    filter: ArtifactFilterArgument = None,
+    order_by: ArtifactOrderArgument = None,
+) -> Sequence[Answer]:
+    """A page of all artifacts of each registry."""
+    pages = await context.read(artifacts.page_registry_artifacts, keys, page, filter, order_by)
+    return _listed(context, keys, pages, artifacts.count_registry_artifacts, filter)
+
+
+async def load_layers(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    filter: LayerFilterArgument = None,
+    order_by: LayerOrderArgument = None,
+) -> Sequence[Answer]:
+    """A page of all layers of each registry."""
+    pages = await context.read(layers.page_layers, keys, page, filter, order_by)
+    return _listed(context, keys, pages, layers.count_layers, filter)
+
+
+def _listed(
+    context: Context, keys: Sequence[int], pages: Sequence[Page[Any]], count: Any, narrowed: Any
+) -> Sequence[Answer]:
+    """The pages as lists; one that is empty because nobody has looked yet is an error."""
+    return [
+        Listed(page, key, count, (narrowed,))
+        if page.rows or key in context.registries.catalog_observed_at
+        else NotObservedError(f"nobody has looked at {context.registries.by_key(key).name} yet")
+        for key, page in zip(keys, pages, strict=True)
+    ]
+
+
+def _pick_capabilities(_: Any, __: Context, status: rows.RegistryStatus) -> list[_Capability]:
+    known = status.capabilities
+    return [_Capability(name, known.get(name.name, CapabilityState.UNKNOWN.name)) for name in CapabilityName]
+
+
+def _pick_sync(_: Any, __: Context, status: rows.RegistryStatus) -> _SyncStatus:
+    done, total = status.repositories_done, status.repositories_total
+    is_measured = status.sync_state is rows.SyncState.RUNNING and total > 0
+    return _SyncStatus(
+        state=status.sync_state,
+        started_at=status.sync_started_at,
+        last_finished_at=status.sync_finished_at,
+        progress=min(done / total, 1.0) if is_measured else None,
+        repositories_done=done,
+        repositories_total=total,
+        repositories_known=status.repository_count,
+        error=status.sync_error_message,
+        error_code=status.sync_error_code,
+    )
+
+
+def _pick_basis(_: Any, __: Context, status: rows.RegistryStatus) -> _Basis:
+    return _Basis(
+        scope=Scope.ALL,
+        completeness=status.completeness,
+        oldest_observed_at=status.oldest_observed_at,
+        exclusive_is_upper_bound=status.completeness is not rows.Completeness.COMPLETE,
+        counts_are_lower_bound=status.is_partly_unseen,
+    )
+
+
+@strawberry.type(description="Something that a registry can tell, or cannot.")
+class Capability:
+    """What a registry can tell."""
+
+    name: CapabilityName = strawberry.field(description="What it is about.")
+    state: CapabilityState = strawberry.field(description="Whether the registry can tell it.")
+
+
+@strawberry.type(description="How the crawl of a registry goes: what keeps our knowledge of it up to date.")
+class SyncStatus:
+    """How the crawl of a registry goes."""
+
+    state: SyncState = strawberry.field(description="What the crawl is doing.")
+    started_at: datetime | None = strawberry.field(
+        description="When the crawl that runs, or ran last, began. Null: there was none."
+    )
+    last_finished_at: datetime | None = strawberry.field(
+        description="When a crawl last came to its end. Null: none has yet."
+    )
+    progress: float | None = strawberry.field(
+        description="How far the crawl that runs has come, 0 to 1, in repositories. Null: none runs, or it "
+        "is still counting them."
+    )
+    repositories_done: int = strawberry.field(
+        description="Repositories that the crawl that runs, or ran last, has read."
+    )
+    repositories_total: int = strawberry.field(
+        description="Repositories that the crawl that runs, or ran last, found to read."
+    )
+    repositories_known: int = strawberry.field(
+        description="Repositories that are known and not seen to be gone."
+    )
+    error: str | None = strawberry.field(
+        description="Why the last crawl failed, in words. Null: it did not fail."
+    )
+    error_code: str | None = strawberry.field(
+        description="Why the last crawl failed, as a code such as `REGISTRY_UNREACHABLE`. Null: it did not."
+    )
+
+
+@strawberry.type(
+    description="What figures stand on: which artifacts they count, and how well those are known."
+)
+class Basis:
+    """What figures stand on."""
+
+    scope: Scope = strawberry.field(description="Which artifacts are counted.")
+    completeness: Completeness = strawberry.field(
+        description="How much of what is there can have been seen; the weakest of all repositories counts."
+    )
+    oldest_observed_at: datetime | None = strawberry.field(
+        description="The oldest look at a repository among those that count. Null: there was none."
+    )
+    exclusive_is_upper_bound: bool = strawberry.field(
+        description="Whether bytes called exclusive may be fewer in truth: artifacts may exist that nobody "
+        "can list and that use them too."
+    )
+    counts_are_lower_bound: bool = strawberry.field(
+        description="Whether counts may be larger in truth: not every repository has been read yet."
+    )
+
+
+@strawberry.type(
+    description="A service that stores and gives out container images and other artifacts. Layers are shared "
+    "inside one registry, never between two."
+)
+class Registry(Node):
+    """A registry."""
+
+    name: str = strawberry.field(
+        description="Its login server: host and port if any, as in `myregistry.azurecr.io`. Always lower "
+        "case."
+    )
+    url: str = strawberry.field(description="Where it is reached.")
+    dialect: str = strawberry.field(
+        description="Which vendor's additions to the distribution API are used with it; `oci` is the plain "
+        "API."
+    )
+    capabilities: list[Capability] | None = batched(
+        load_statuses,
+        key=lambda row: row.key,
+        pick=_pick_capabilities,
+        description="What this registry can tell and what it cannot, as far as it was asked.",
+    )
+    repositories: RepositoryConnection | None = batched(
+        load_repositories,
+        key=lambda row: row.key,
+        description="Its repositories. Default order: by name. Reads the registry's list of repositories "
+        "first when that is older than the request allows; null with an error while it was never read.",
+    )
+    namespaces: NamespaceConnection | None = batched(
+        load_namespaces,
+        key=lambda row: row.key,
+        description="The prefixes of its repositories' names, by name.",
+    )
+    artifacts: ArtifactConnection | None = batched(
+        load_artifacts,
+        key=lambda row: row.key,
+        description="The artifacts of all its repositories.",
+    )
+    layers: LayerConnection | None = batched(
+        load_layers,
+        key=lambda row: row.key,
+        description="The layers of all its repositories, each once. Most layers are used once: to see what "
+        "is shared, sort by `SAVED_BYTES` or give `sharedByAtLeast: 2`.",
+    )
+    sync: SyncStatus | None = batched(
+        load_statuses,
+        key=lambda row: row.key,
+        pick=_pick_sync,
+        description="How the crawl goes that keeps our knowledge of it up to date.",
+    )
+    basis: Basis | None = batched(
+        load_statuses,
+        key=lambda row: row.key,
+        pick=_pick_basis,
+        description="How well its content is known: what every count over it stands on.",
+    )

@@ -1,0 +1,65 @@
+"""A tag: a name for an artifact that can move (concepts C10, C11)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import strawberry
+
+from graph.oci.reference import format_reference
+from graph.schema.batches import Answer
+from graph.schema.context import Context
+from graph.schema.errors import recalled
+from graph.schema.fields import batched, computed
+from graph.schema.links import ArtifactLink, RepositoryLink
+from graph.schema.nodes import Node
+from graph.store import artifacts, repositories
+from graph.store.rows import TagRow
+
+
+async def load_repositories(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
+    """The repositories with these keys."""
+    return await context.read(repositories.load_repositories, keys)
+
+
+async def load_artifacts(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
+    """The artifacts with these keys."""
+    return await context.read(artifacts.load_artifacts, keys)
+
+
+def _artifact_key(row: TagRow) -> int | Exception:
+    return recalled(row.error_code, row.error_message) if row.artifact_key is None else row.artifact_key
+
+
+def _reference(row: TagRow, context: Context) -> str:
+    registry = context.registries.by_key(row.registry_key).name
+    return format_reference(registry, row.repository_name, row.name)
+
+
+@strawberry.type(
+    description="A name for an artifact of a repository, most often a version. It can move to another "
+    "artifact."
+)
+class Tag(Node):
+    """A tag."""
+
+    repository: RepositoryLink | None = batched(
+        load_repositories,
+        key=lambda row: row.repository_key,
+        description="The repository it is in.",
+    )
+    name: str = strawberry.field(description="The tag itself, such as `latest` or `v1.2`.")
+    reference: str = computed(
+        _reference,
+        description="The address to pull: `registry/repository:tag`. Tomorrow it may be another image.",
+    )
+    artifact: ArtifactLink | None = batched(
+        load_artifacts,
+        key=_artifact_key,
+        description="What it names now. Null with an error: the registry would not say.",
+    )
+    changed_at: datetime | None = strawberry.field(
+        description="When it was last seen to name another artifact than before. Null: never since first "
+        "seen."
+    )
+    first_seen_at: datetime = strawberry.field(description="When it was first seen.")
+    observed_at: datetime = strawberry.field(description="When it was last seen.")
