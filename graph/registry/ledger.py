@@ -25,7 +25,7 @@ class Ledger:
         self._counts: Counter[RequestKind] = Counter()
 
     def __repr__(self) -> str:
-        return f"Ledger({dict(self._counts)})"
+        return "Ledger({})".format(", ".join(f"{kind}={count}" for kind, count in self._counts.items()))
 
     @property
     def total(self) -> int:
