@@ -20,6 +20,9 @@ from graph.store.tables import microseconds_of
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
+# The address of a store that is thrown away, by engine: what the suite runs on.
+ENGINES = {"sqlite": ":memory:"}
+
 Row = dict[str, Any]
 
 # Each table after those it points to.
@@ -269,9 +272,9 @@ def _stored(value: Any) -> Any:
 
 
 @contextmanager
-def filled_store(builder: StoreBuilder) -> Iterator[Connection]:
+def filled_store(builder: StoreBuilder, engine: str = "sqlite") -> Iterator[Connection]:
     """Give a connection to a store that holds the builder's rows."""
-    store = open_store(":memory:")
+    store = open_store(ENGINES[engine])
     try:
         with store.transaction() as db:
             builder.insert(db)

@@ -1,7 +1,7 @@
 """Every list of the read side beside what it holds by the naive count, over one small varied store.
 
-A `ListCase` is one list in one order. `expected` gives, for a parent, the rows as (value, tie-breaker, key), in
-no order; `in_order` sorts them as the contract says: rows without the value last in both directions, equal
+A `ListCase` is one list in one order. `expected` gives, for a parent, the rows as (value, tie-breaker, key),
+in no order; `in_order` sorts them as the contract says: rows without the value last in both directions, equal
 ones by the tie-breaker.
 """
 
@@ -52,7 +52,7 @@ class ListCase:
         return valued + (bare[::-1] if self.is_descending else bare)
 
 
-def varied_store() -> StoreBuilder:
+def varied_store(*, derive: bool = True) -> StoreBuilder:
     """Two registries with ties, gaps and absences in everything that a list is sorted by."""
     build = StoreBuilder()
     first, second = build.registry("one.example"), build.registry("two.example")
@@ -70,13 +70,14 @@ def varied_store() -> StoreBuilder:
     build.image(11, [other], created_at=_later(1), size=7)
     _fill_tags(build)
     _fill_referrers(build)
-    build.derive()
+    if derive:
+        build.derive()
     return build
 
 
 def _fill_repositories(build: StoreBuilder, layers: list[int]) -> None:
     # (repository, layers, created, pushed, size, absent)
-    for repository, used, created, pushed, size, is_absent in [
+    images = [
         (1, [0, 1], 4, None, 600, False),
         (1, [0, 2], None, 2, None, False),
         (1, [0, 1, 6], 4, 1, 600, False),
@@ -90,14 +91,20 @@ def _fill_repositories(build: StoreBuilder, layers: list[int]) -> None:
         (5, [1], 3, 3, 9, True),
         (6, [5, 0], 1, 1, 1, True),
         (8, [1, 0, 0], 1, 1, 1, False),
-    ]:
+    ]
+    for index, (repository, used, created, pushed, size, is_absent) in enumerate(images):
         build.image(
             repository,
-            [layers[index] for index in used],
+            [layers[layer] for layer in used],
             created_at=_later(created),
             pushed_at=_later(pushed),
             size=size,
             absent_at=NOW if is_absent else None,
+            kind=("IMAGE", "HELM_CHART", "INDEX")[index % 3],
+            untagged=(None, "DANGLING", "INDEX_CHILD", "REFERRER")[index % 4],
+            os=("linux", None, "windows")[index % 3],
+            architecture=("amd64", "arm64", None)[index // 2 % 3],
+            artifact_type=(None, "text/plain")[index % 2],
         )
 
 

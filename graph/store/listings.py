@@ -110,5 +110,5 @@ def load_counts(db: Connection, keys: Sequence[int], key: Column[int], counter: 
     """Return a counter kept beside the data; 0 where the key is unknown."""
     wanted = key_set(db, keys)
     statement = select(key, counter).where(key.in_(select(wanted.value).select_from(wanted.source)))
-    counts = {found: count for found, count in db.execute(statement).tuples()}  # noqa: C416  # mypy: dict() of Rows
+    counts = {found: count for found, count in db.execute(statement)}  # noqa: C416  # mypy: dict() of Rows
     return [counts.get(wanted, 0) for wanted in keys]

@@ -11,16 +11,16 @@ from sqlalchemy import Connection
 from graph.errors import InvalidPageError
 from graph.store.pages import MAX_PAGE_SIZE, PageRequest
 from graph.store.repositories import page_repositories
-from store_builders import filled_store, recorded_statements
+from store_builders import ENGINES, filled_store, recorded_statements
 from store_lists import EVERYTHING, Item, ListCase, list_cases, varied_store
 
 CASES = list(list_cases(varied_store()))
 
 
-@pytest.fixture(scope="module")
-def db() -> Iterator[Connection]:
+@pytest.fixture(scope="module", params=ENGINES)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """A store that holds what the cases expect."""
-    with filled_store(varied_store()) as db:
+    with filled_store(varied_store(), request.param) as db:
         yield db
 
 
