@@ -20,4 +20,5 @@ async def observe_catalog(upstream: Upstream) -> datetime:
     async for names in upstream.client.list_repositories():
         await upstream.store.write(set_catalog_page, upstream.key, names, began)
     await upstream.store.write(set_catalog_complete, upstream.key, began)
+    upstream.catalogs[upstream.key] = began
     return began

@@ -5,7 +5,7 @@ of tags that was read earlier never overwrites what was read later; a digest is 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import Enum
@@ -33,13 +33,19 @@ class Upstream:
         clock: Callable[[], datetime],
         *,
         referrers_max_age: float = 86_400.0,
+        catalogs: MutableMapping[int, datetime] | None = None,
     ) -> None:
-        """`referrers_max_age` is in seconds; `clock` tells the time in UTC."""
+        """`referrers_max_age` is in seconds; `clock` tells the time in UTC.
+
+        `catalogs` has, by the key of a registry, when its catalog was last read to its end; those who read
+        the store may hold it too, so that they need not ask the store for it each time.
+        """
         self.client = client
         self.store = store
         self.key = registry_key
         self.clock = clock
         self.referrers_max_age = referrers_max_age
+        self.catalogs = {} if catalogs is None else catalogs
         self.manifests: Flights[FetchedManifest | Stored] = Flights()
         self.configs: Flights[bytes | Stored] = Flights()
         self._turns: dict[RepositoryName, tuple[asyncio.Lock, int]] = {}

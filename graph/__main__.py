@@ -1,0 +1,5 @@
+"""Runs the command: `python -m graph`."""
+
+from graph.cli import main
+
+main()

@@ -1,0 +1,324 @@
+"""Puts settings, registries, store, sync and schema together; nothing else does.
+
+Three things are made of the same parts: the application that serves (`create_app`), one crawl (`crawl`), and
+one answer from what is stored (`answer`). What is opened here is closed here, whatever uses it first.
+"""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from graph import __version__, graphiql
+from graph.endpoint import BearerToken, Endpoint, Parameters
+from graph.errors import GraphError
+from graph.oci.reference import RegistryName
+from graph.registry.client import RegistryClient
+from graph.registry.in_process import Transport
+from graph.schema.context import Context, Limits, Registries
+from graph.schema.definition import build_schema
+from graph.schema.execution import execute
+from graph.settings import Settings
+from graph.store.changes import ConfiguredRegistry
+from graph.store.engine import Store, open_store
+from graph.store.observations import set_registries
+from graph.store.registries import load_registries, load_registry_statuses
+from graph.store.rows import RegistryRow
+from graph.store.visibility import Visibility
+from graph.sync.crawl import Crawler
+from graph.sync.freshness import CacheControl, demand_of, parse_cache_control
+from graph.sync.refresh import Refresher
+from graph.sync.report import CrawlReport, Progress
+from graph.sync.upstream import Upstream
+from graph.sync.worker import Worker
+
+Clock = Callable[[], datetime]
+
+# The queries a browser opens with, each a tab.
+EXAMPLES = (
+    """# What this registry holds, and which layers its repositories share.
+query SharedLayers {
+  registry {
+    name
+    layers(first: 5, filter: { sharedByAtLeast: 2 }, orderBy: SAVED_BYTES) {
+      nodes {
+        digest
+        size
+        savedBytes
+        repositoryCount
+        repositories(first: 5) {
+          nodes {
+            name
+          }
+        }
+      }
+    }
+  }
+}
+""",
+    """# One repository: its tags, and what each names.
+query Repositories {
+  registry {
+    repositories(first: 10) {
+      totalCount
+      nodes {
+        name
+        tags(first: 5, orderBy: VERSION) {
+          nodes {
+            name
+            changedAt
+            artifact {
+              digest
+              kind
+              size
+            }
+          }
+        }
+      }
+    }
+  }
+}
+""",
+)
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What serves queries and keeps up with the registries, open and connected."""
+
+    store: Store
+    registries: Registries
+    upstreams: Sequence[Upstream]
+    refresher: Refresher
+
+
+@asynccontextmanager
+async def open_parts(
+    settings: Settings, *, clock: Clock = utc_now, transports: Mapping[RegistryName, Transport] | None = None
+) -> AsyncIterator[Parts]:
+    """Open the store and the clients of every registry of the settings.
+
+    `transports` has, by the registry's name, what carries its requests instead of the network.
+    Raises StoreError when the store cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        store = open_store(settings.store)
+        stack.callback(store.close)
+        keys = await store.write(
+            set_registries,
+            [ConfiguredRegistry(each.name, each.url, each.dialect) for each in settings.registries],
+            clock(),
+        )
+        rows = [
+            RegistryRow(key, each.name, each.url, each.dialect)
+            for key, each in zip(keys, settings.registries, strict=True)
+        ]
+        registries = Registries(rows, await read_catalogs(store, keys))
+        upstreams = []
+        for key, registry in zip(keys, settings.registries, strict=True):
+            transport = (transports or {}).get(registry.name)
+            client = await stack.enter_async_context(RegistryClient(registry, transport, clock=clock))
+            upstreams.append(
+                Upstream(
+                    client,
+                    store,
+                    key,
+                    clock,
+                    referrers_max_age=settings.referrers_max_age,
+                    catalogs=registries.catalog_observed_at,
+                )
+            )
+        refresher = Refresher(upstreams, timeout=settings.refresh_timeout)
+        stack.push_async_callback(refresher.aclose)
+        yield Parts(store, registries, upstreams, refresher)
+
+
+async def read_catalogs(store: Store, keys: Sequence[int]) -> dict[int, datetime]:
+    """When each registry's catalog was last read to its end, by the registry's key."""
+    async with store.snapshot() as snapshot:
+        statuses = await snapshot.read(load_registry_statuses, Visibility.everything(), keys)
+    return {
+        status.key: status.catalog_observed_at
+        for status in statuses
+        if status is not None and status.catalog_observed_at is not None
+    }
+
+
+async def crawl(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    transports: Mapping[RegistryName, Transport] | None = None,
+    progress: Callable[[RegistryName, Progress], None] | None = None,
+) -> list[CrawlReport]:
+    """Crawl every registry of the settings once, all at the same time; their reports in order."""
+    async with open_parts(settings, clock=clock, transports=transports) as parts:
+
+        async def crawl_one(upstream: Upstream) -> CrawlReport:
+            def tell(now: Progress) -> None:
+                if progress is not None:
+                    progress(upstream.client.name, now)
+
+            return await Crawler(upstream).crawl(tell)
+
+        return await asyncio.gather(*map(crawl_one, parts.upstreams))
+
+
+async def answer(
+    settings: Settings, query: str, variables: Mapping[str, Any], *, clock: Clock = utc_now
+) -> dict[str, Any]:
+    """The response map of one query, from what is stored and nothing else.
+
+    The registries are those of the store: none has to be in the settings. Raises StoreError when the store
+    cannot be opened.
+    """
+    store = open_store(settings.store)
+    try:
+        limits = Limits.of(settings)
+        loop = asyncio.get_running_loop()
+        async with store.snapshot(deadline=loop.time() + settings.time_limit) as snapshot:
+            rows = await snapshot.read(load_registries, Visibility.everything())
+            registries = Registries(rows, await read_catalogs(store, [row.key for row in rows]))
+            snapshot.statements.clear()
+            context = Context(
+                snapshot=snapshot,
+                registries=registries,
+                refresher=None,
+                demand=demand_of(CacheControl(), max_age=float("inf"), min_refresh_age=0),
+                clock=clock,
+                limits=limits,
+                hide=settings.hide,
+                deadline=loop.time() + settings.time_limit,
+            )
+            return await execute(build_schema(limits), context, query, variables)
+    finally:
+        store.close()
+
+
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    transports: Mapping[RegistryName, Transport] | None = None,
+    prepare: Callable[[Parts], Any] | None = None,
+) -> Starlette:
+    """The ASGI application of `ocigraph serve`. Its lifespan opens the parts and starts to crawl.
+
+    `prepare` is awaited with the parts before anything is served or crawled.
+    Raises SettingsError when the file of the bearer token cannot be used.
+    """
+    limits = Limits.of(settings)
+    schema = build_schema(limits)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with open_parts(settings, clock=clock, transports=transports) as parts:
+            if prepare is not None:
+                await prepare(parts)
+            app.state.parts = parts
+            # What was made until now stays: the collector need not look at it again with each query
+            # (it makes a large one half as slow again when it does).
+            gc.collect()
+            gc.freeze()
+            async with _keep_up(settings, parts):
+                yield
+
+    @asynccontextmanager
+    async def open_context(request: Request) -> AsyncIterator[Context]:
+        parts: Parts = request.app.state.parts
+        deadline = asyncio.get_running_loop().time() + settings.time_limit
+        asked = parse_cache_control(",".join(request.headers.getlist("cache-control")))
+        async with parts.store.snapshot(deadline=deadline) as snapshot:
+            yield Context(
+                snapshot=snapshot,
+                registries=parts.registries,
+                refresher=parts.refresher,
+                demand=demand_of(asked, max_age=settings.max_age, min_refresh_age=settings.min_refresh_age),
+                clock=clock,
+                limits=limits,
+                hide=settings.hide,
+                deadline=deadline,
+            )
+
+    async def run(context: Context, asked: Parameters) -> dict[str, Any]:
+        return await execute(schema, context, asked.query, asked.variables, asked.operation_name)
+
+    endpoint = Endpoint(run, open_context, graphiql.render_page(EXAMPLES), settings.max_body_bytes)
+    routes = [
+        Route("/graphql", endpoint),
+        Mount("/graphiql", StaticFiles(directory=graphiql.STATIC)),
+        Route("/healthz", report_health),
+        Route("/readyz", report_readiness),
+    ]
+    return Starlette(routes=routes, middleware=build_middleware(settings), lifespan=lifespan)
+
+
+@asynccontextmanager
+async def _keep_up(settings: Settings, parts: Parts) -> AsyncIterator[None]:
+    """Crawl each registry now and then, none waiting for another, until the context ends."""
+    if settings.sync_interval == 0:
+        yield
+        return
+    worker = Worker([Crawler(upstream) for upstream in parts.upstreams], interval=settings.sync_interval)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def report_health(request: Request) -> Response:
+    """200 as long as the process answers at all."""
+    return JSONResponse({"status": "ok", "version": __version__})
+
+
+async def report_readiness(request: Request) -> Response:
+    """200 when the store can be read, else 503."""
+    parts: Parts = request.app.state.parts
+    deadline = asyncio.get_running_loop().time() + 5.0
+    try:
+        async with parts.store.snapshot(deadline=deadline) as snapshot:
+            await snapshot.read(load_registries, Visibility.everything())
+    except GraphError as error:
+        return JSONResponse({"status": "not ready", "code": error.code}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+def build_middleware(settings: Settings) -> list[Middleware]:
+    """CORS outermost, so that a browser may read the refusal of a missing token.
+
+    Raises SettingsError when the file of the token cannot be used.
+    """
+    middleware = []
+    if settings.cors_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Cache-Control", "Content-Type"],
+                expose_headers=["Age"],
+            )
+        )
+    token = settings.read_token()
+    if token is not None:
+        open_paths = ("/healthz", "/readyz", "/graphiql/")
+        middleware.append(Middleware(BearerToken, token=token, open_paths=open_paths))
+    return middleware

@@ -1,0 +1,381 @@
+"""The command `ocigraph`: settings in; an application, a crawl or an answer out.
+
+Rules of this file: what a person types and reads. An error of ours ends as one message and the exit code of
+its group (docs/errors.md), never as a traceback.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table
+
+from graph import __version__
+from graph.app import Parts, answer, crawl, create_app
+from graph.errors import GraphError, InputError, SettingsError
+from graph.oci.reference import RegistryName, parse_registry_name
+from graph.registry.in_process import connect_in_process
+from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
+from graph.schema.definition import print_sdl
+from graph.settings import Settings, load_settings
+from graph.sync.crawl import Crawler
+from graph.sync.report import CrawlReport, Progress
+
+# Seconds `ocigraph query --url` waits for a server; its own limit for a query is 10 s unless set otherwise.
+SERVER_TIMEOUT = 60.0
+
+EXIT_REGISTRY = 3
+
+# The query that `ocigraph demo` suggests: it shows a layer that repositories share.
+DEMO_QUERY = (
+    "{ registry { layers(first: 3, orderBy: SAVED_BYTES) "
+    "{ nodes { size repositoryCount savedBytes repositories { nodes { name } } } } } }"
+)
+
+app = typer.Typer(
+    name="ocigraph",
+    help="One GraphQL endpoint over any OCI registry, which shows the layers that its repositories share.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Urls = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[URL]...",
+        help="The registries to read, such as https://registry.example.com or http://localhost:5000.",
+    ),
+]
+File = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="A TOML file with settings; see docs/settings.md."),
+]
+StoreUrl = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URL", help="Where what is known is kept: a path, or :memory:."),
+]
+Host = Annotated[str | None, typer.Option(help="The address to listen on. Default: 127.0.0.1.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one. Default: 8000.")]
+
+TokenFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A file with the bearer token that requests bring.")
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; exits with 0, or with the exit code of what went wrong."""
+    # Other libraries tell only what went wrong; what we do is ours to tell.
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("graph").setLevel(logging.INFO)
+    try:
+        app(arguments)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"ocigraph: {problem}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except GraphError as error:
+        print(f"ocigraph: {error} [{error.code}]", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ocigraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One GraphQL endpoint over any OCI registry, which shows the layers that its repositories share."""
+
+
+@app.command()
+def serve(
+    urls: Urls = None,
+    file: File = None,
+    store: StoreUrl = None,
+    host: Host = None,
+    port: Port = None,
+    max_age: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Seconds after which an answer is refreshed when asked for."),
+    ] = None,
+    sync_interval: Annotated[
+        float | None, typer.Option(metavar="S", help="Seconds between crawls; 0: do not crawl.")
+    ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="An origin whose pages may ask; may be given again."),
+    ] = None,
+    token_file: TokenFile = None,
+    hide: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", help="What to keep back: config-env, labels, history, with commas."),
+    ] = None,
+) -> None:
+    """Serve the API and keep up with the registries, in one process.
+
+    Credentials come from OCIGRAPH_USERNAME and OCIGRAPH_PASSWORD_FILE, or from the settings file.
+    """
+    flags = {
+        "registries": urls or None,
+        "store": store,
+        "host": host,
+        "port": port,
+        "max_age": max_age,
+        "sync_interval": sync_interval,
+        "cors_origins": cors_origin or None,
+        "token_file": token_file,
+        "hide": hide,
+    }
+    settings = _with_registries(load_settings(flags, file))
+    names = ", ".join(registry.name for registry in settings.registries)
+    _run_server(settings, create_app(settings), lambda address: f"Serving {names} at {address}/graphql")
+
+
+@app.command()
+def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
+    """Crawl the registries once, and tell what was found.
+
+    Exits with 0 when all of it could be read, with 3 when a registry or a repository could not.
+    """
+    settings = _with_registries(load_settings({"registries": urls or None, "store": store}, file))
+    console = Console(stderr=True)
+    with _make_progress_bar(console) as bar:
+        tasks: dict[RegistryName, TaskID] = {}
+
+        def tell(registry: RegistryName, now: Progress) -> None:
+            if registry not in tasks:
+                tasks[registry] = bar.add_task(registry, total=None, details="")
+            rate = now.requests / now.elapsed if now.elapsed > 0 else 0.0
+            bar.update(
+                tasks[registry],
+                completed=now.repositories_done,
+                total=now.repositories_total,
+                details=f"{now.tags} tags, {now.manifests} manifests, {now.requests} requests, {rate:.0f}/s",
+            )
+
+        reports = asyncio.run(crawl(settings, progress=tell))
+    for report in reports:
+        _print_report(console, report)
+    if any(report.failure is not None or report.repositories_failed for report in reports):
+        raise typer.Exit(EXIT_REGISTRY)
+
+
+@app.command()
+def demo(host: Host = None, port: Port = None) -> None:
+    """Serve a sample registry that is part of this program; nothing is kept, nothing outside is reached."""
+    name = parse_registry_name(SAMPLE_REGISTRY_NAME)
+    registry = SampleRegistry()
+    fill_sample(registry)
+    flags = {
+        "registries": [f"http://{name}"],
+        "store": ":memory:",
+        "host": host,
+        "port": port,
+        "max_age": 1e9,  # the sample does not change once it is served
+        "sync_interval": 0,
+    }
+    settings = load_settings(flags)
+
+    async def prepare(parts: Parts) -> None:
+        (upstream,) = parts.upstreams
+        await Crawler(upstream).crawl()
+        # Seen to move, a tag leaves an artifact behind that no registry would list.
+        rebuild_v2(registry)
+        await Crawler(upstream).crawl()
+
+    application = create_app(settings, transports={name: connect_in_process(registry)}, prepare=prepare)
+    _run_server(settings, application, _describe_demo)
+
+
+@app.command()
+def query(
+    text: Annotated[
+        str,
+        typer.Argument(metavar="FILE|-|'{…}'", help="A file with a query, - for standard input, or a query."),
+    ],
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A server to ask, such as http://127.0.0.1:8000/graphql. Default: the store alone."
+        ),
+    ] = None,
+    variables: Annotated[str, typer.Option(metavar="JSON", help="The variables of the query.")] = "{}",
+    token_file: TokenFile = None,
+    file: File = None,
+    store: StoreUrl = None,
+) -> None:
+    """Print the answer to a query as JSON.
+
+    Without --url only what the store knows is told, and no registry is asked. Exits with 1 when the answer
+    has errors.
+    """
+    document = _read_query(text)
+    values = _read_variables(variables)
+    settings = load_settings({"store": store, "token_file": token_file}, file)
+    if url is None:
+        if "://" not in settings.store and not Path(settings.store).exists():
+            raise InputError(f"there is no store at {settings.store}; make one with `ocigraph sync URL`")
+        response = asyncio.run(answer(settings, document, values))
+    else:
+        response = _ask_server(url, settings.read_token(), document, values)
+    print(json.dumps(response, indent=2, ensure_ascii=False))
+    if response.get("errors"):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the schema in GraphQL's schema definition language."""
+    print(print_sdl(), end="")
+
+
+def _with_registries(settings: Settings) -> Settings:
+    if not settings.registries:
+        raise SettingsError(["registries: none is given; name one, such as `https://registry.example.com`"])
+    return settings
+
+
+def _describe_demo(address: str) -> str:
+    url = f"{address}/graphql"
+    return f"""
+A sample registry is served at {url}
+
+Open it in a browser, or try:
+
+  curl -s {url} -H 'Content-Type: application/json' \\
+    -d '{json.dumps({"query": DEMO_QUERY})}'
+
+Ctrl-C ends it.
+"""
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens, once it does: only then is a free port known."""
+
+    def __init__(self, config: uvicorn.Config, describe: Callable[[str], str]) -> None:
+        super().__init__(config)
+        self._describe = describe
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(
+                self._describe(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"),
+                flush=True,
+            )
+
+
+def _run_server(settings: Settings, application: Any, describe: Callable[[str], str]) -> None:
+    config = uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=5,
+    )
+    server = _Server(config, describe)
+    server.run()
+    if not server.started:
+        # uvicorn has logged why: the port is taken, or the store cannot be opened.
+        sys.exit(1)
+
+
+def _make_progress_bar(console: Console) -> ProgressBar:
+    return ProgressBar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("repositories, {task.fields[details]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _print_report(console: Console, report: CrawlReport) -> None:
+    table = Table(title=report.registry, show_header=False)
+    rate = report.requests / report.elapsed if report.elapsed > 0 else 0.0
+    table.add_row("repositories", f"{report.repositories}, {report.repositories_failed} failed")
+    table.add_row("tags", str(report.tags))
+    table.add_row("new manifests", str(report.manifests))
+    table.add_row("requests", f"{report.requests} in {report.elapsed:.1f} s, {rate:.0f}/s")
+    if report.failure is not None:
+        table.add_row("failed", f"{report.failure.code}: {report.failure.message}")
+    for code, count in sorted(report.trouble_counts.items()):
+        table.add_row(code, str(count))
+    console.print(table)
+    for trouble in report.troubles:
+        where = f"{trouble.repository} {trouble.what}".strip()
+        console.print(
+            f"{where}: {trouble.failure.code}: {trouble.failure.message}", markup=False, highlight=False
+        )
+
+
+def _read_query(text: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    if "{" in text:
+        return text
+    try:
+        return Path(text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{text} is neither a query nor a file that can be read: {error}") from error
+
+
+def _read_variables(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--variables is not valid JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise InputError("--variables is not a JSON object")
+    return values
+
+
+def _ask_server(url: str, token: str | None, document: str, variables: dict[str, Any]) -> dict[str, Any]:
+    if not url.startswith(("http://", "https://")):
+        raise InputError("--url must begin with http:// or https://")
+    request = urllib.request.Request(
+        url,
+        json.dumps({"query": document, "variables": variables}).encode(),
+        {"Content-Type": "application/json", "Accept": "application/json"},
+    )
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=SERVER_TIMEOUT) as reply:
+            body = reply.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except OSError as error:
+        raise GraphError(f"{url} does not answer: {error}") from error
+    try:
+        response = json.loads(body)
+    except ValueError as error:
+        raise GraphError(f"{url} does not answer with JSON; is it a GraphQL server?") from error
+    if not isinstance(response, dict):
+        raise GraphError(f"{url} does not answer as a GraphQL server does")
+    return response
