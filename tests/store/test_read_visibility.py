@@ -1,0 +1,238 @@
+"""Visibility: no read shows, lists or counts what a narrower view leaves out.
+
+The store knows one view today. This one stands in for those to come, so that no read can forget to ask.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sqlalchemy import ColumnElement, Connection
+
+from graph.store.artifacts import (
+    count_artifacts,
+    count_layer_artifacts,
+    count_registry_artifacts,
+    find_artifacts,
+    load_artifacts,
+    page_artifacts,
+    page_layer_artifacts,
+    page_registry_artifacts,
+)
+from graph.store.layers import (
+    count_layers,
+    count_repository_layers,
+    find_layers,
+    load_layers,
+    page_layers,
+    page_repository_layers,
+)
+from graph.store.manifests import (
+    load_configs,
+    load_documents,
+    load_manifest_children,
+    load_manifest_layers,
+    load_manifests,
+)
+from graph.store.namespaces import count_namespaces, find_namespaces, load_namespaces, page_namespaces
+from graph.store.pages import PageRequest
+from graph.store.referrers import count_referrers, find_subjects, load_platforms, page_referrers
+from graph.store.registries import load_registry_statuses
+from graph.store.repositories import (
+    count_layer_repositories,
+    count_namespace_repositories,
+    count_repositories,
+    count_search,
+    find_repositories,
+    load_repositories,
+    page_layer_repositories,
+    page_namespace_repositories,
+    page_repositories,
+    search_repositories,
+)
+from graph.store.tags import (
+    count_artifact_tags,
+    count_tags,
+    find_tags,
+    load_tags,
+    page_artifact_tags,
+    page_tags,
+)
+from graph.store.visibility import Visibility
+from store_builders import ENGINES, filled_store
+from store_lists import EVERYTHING, varied_store
+
+BUILD = varied_store()
+ALL = PageRequest(1000)
+SEEN = frozenset({2, 3})  # the repositories "a" and "b/a/x", of which only "a" has the layer 5
+
+
+@dataclass(frozen=True)
+class OnlySome(Visibility):
+    """The view of a caller who may see some repositories."""
+
+    @property
+    def is_everything(self) -> bool:
+        return False
+
+    def restrict(self, repository_id: ColumnElement[int]) -> ColumnElement[bool]:
+        return repository_id.in_(SEEN)
+
+
+SOME = OnlySome()
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def db(request: pytest.FixtureRequest) -> Iterator[Connection]:
+    """A store that holds the rows of BUILD."""
+    with filled_store(varied_store(), request.param) as db:
+        yield db
+
+
+def _keys(table: str) -> list[int]:
+    return [row["id"] for row in BUILD.rows[table]]
+
+
+def _seen(table: str) -> set[int]:
+    return {
+        row["id"]
+        for row in BUILD.rows[table]
+        if row.get("repository_id", row["id"] if table == "repository" else None) in SEEN
+    }
+
+
+def _seen_layers() -> set[int]:
+    held = {row["blob_id"] for row in BUILD.rows["repository_blob"] if row["repository_id"] in SEEN}
+    return {key for key in held if BUILD.row("blob", key).get("is_layer")}
+
+
+@pytest.mark.parametrize(
+    ("load", "table"),
+    [(load_repositories, "repository"), (load_tags, "tag"), (load_artifacts, "artifact")],
+)
+def test_load(db: Connection, load: Callable[..., list[Any]], table: str) -> None:
+    """A key that may not be seen is an unknown key."""
+    found = {row.key for row in load(db, SOME, _keys(table)) if row is not None}
+    assert _seen(table) == found
+
+
+def test_find(db: Connection) -> None:
+    """A name that may not be seen is an unknown name."""
+    manifests = {row["repository_id"]: row["manifest_id"] for row in BUILD.rows["artifact"]}
+    digests = [(owner, BUILD.row("blob", key)["digest"]) for owner, key in manifests.items()]
+    names = [(row["registry_id"], row["name"]) for row in BUILD.rows["repository"]]
+    tags = [(row["repository_id"], row["name"]) for row in BUILD.rows["tag"]]
+    for find, asked, is_seen in [
+        (find_artifacts, digests, lambda pair: pair[0] in SEEN),
+        (find_repositories, names, lambda pair: pair[1] in ("a", "b/a/x")),
+        (find_tags, tags, lambda pair: pair[0] in SEEN),
+    ]:
+        rows = find(db, SOME, asked)
+        assert [is_seen(pair) for pair in asked] == [row is not None for row in rows]
+
+
+def test_layers(db: Connection) -> None:
+    """Only layers of repositories that may be seen are, with counts of these alone."""
+    keys = [key for key in _keys("blob") if BUILD.row("blob", key).get("is_layer")]
+    rows = [row for row in load_layers(db, SOME, keys) if row is not None]
+    assert _seen_layers() == {row.key for row in rows}
+    assert rows == [row for row in find_layers(db, SOME, [(1, row.digest) for row in rows]) if row]
+    for row in rows:
+        users = [
+            BUILD.row("artifact", use["artifact_id"])["repository_id"]
+            for use in BUILD.rows["artifact_blob"]
+            if use["blob_id"] == row.key
+        ]
+        seen = [user for user in users if user in SEEN]
+        is_saving = BUILD.row("blob", row.key)["saved_bytes"] > 0
+        saved = (row.size or 0) * (len(seen) - 1) if is_saving else 0
+        assert (len(seen), len(set(seen)), saved) == (
+            row.artifact_count,
+            row.repository_count,
+            row.saved_bytes,
+        )
+
+
+def test_manifests(db: Connection) -> None:
+    """A manifest may be seen, its entries and bytes too, where an artifact that has it may."""
+    keys = [row["blob_id"] for row in BUILD.rows["manifest"]]
+    seen = {row["manifest_id"] for row in BUILD.rows["artifact"] if row["repository_id"] in SEEN}
+    expected = [key in seen for key in keys]
+    assert expected == [row is not None for row in load_manifests(db, SOME, keys)]
+    assert expected == [row is not None for row in load_documents(db, SOME, keys)]
+    assert [None] * len(keys) == load_configs(db, SOME, keys)
+    layered = [bool(rows) for rows in load_manifest_layers(db, EVERYTHING, keys)]
+    shown = [is_seen and has_layers for is_seen, has_layers in zip(expected, layered, strict=True)]
+    assert shown == [bool(rows) for rows in load_manifest_layers(db, SOME, keys)]
+
+
+@pytest.mark.parametrize(
+    ("page", "count", "parents"),
+    [
+        (page_repositories, count_repositories, "registry"),
+        (page_namespaces, count_namespaces, "registry"),
+        (page_registry_artifacts, count_registry_artifacts, "registry"),
+        (page_layers, count_layers, "registry"),
+        (page_namespace_repositories, count_namespace_repositories, "namespace"),
+        (page_tags, count_tags, "repository"),
+        (page_artifacts, count_artifacts, "repository"),
+        (page_repository_layers, count_repository_layers, "repository"),
+        (page_artifact_tags, count_artifact_tags, "artifact"),
+        (page_referrers, count_referrers, "artifact"),
+        (page_layer_repositories, count_layer_repositories, "blob"),
+        (page_layer_artifacts, count_layer_artifacts, "blob"),
+    ],
+)
+def test_lists(
+    db: Connection, page: Callable[..., list[Any]], count: Callable[..., list[int]], parents: str
+) -> None:
+    """A list and its count hold what may be seen of the whole list, and nothing else."""
+    keys = _keys(parents)
+    pages = page(db, SOME, keys, ALL)
+    for key, narrow, whole in zip(keys, pages, page(db, EVERYTHING, keys, ALL), strict=True):
+        is_hidden = parents == "repository" and key not in SEEN
+        seen = [row.key for row in whole.rows if not is_hidden and _is_seen(row)]
+        assert seen == [row.key for row in narrow.rows]
+    assert [len(narrow.rows) for narrow in pages] == count(db, SOME, keys)
+
+
+def _is_seen(row: Any) -> bool:
+    match type(row).__name__:
+        case "RepositoryRow":
+            return row.key in SEEN
+        case "LayerRow":
+            return row.key in _seen_layers()
+        case "NamespaceRow":
+            return row.registry_key == 1 and row.name in ("b", "b/a")
+        case _:
+            return row.repository_key in SEEN
+
+
+def test_across_artifacts(db: Connection) -> None:
+    """What leads from one artifact to others leads nowhere from one that may not be seen."""
+    keys = _keys("artifact")
+    assert [[]] * len(keys) == load_platforms(db, SOME, keys)
+    assert [None] * len(keys) == find_subjects(db, SOME, keys)
+    assert [[]] == load_manifest_children(db, SOME, [(BUILD.row("artifact", 1)["manifest_id"], 1)])
+
+
+def test_search(db: Connection) -> None:
+    """A search finds what may be seen."""
+    assert [3] == [row.key for row in search_repositories(db, SOME, "b", [1, 2], ALL).rows]
+    assert 1 == count_search(db, SOME, "b", [1, 2])
+
+
+def test_namespaces(db: Connection) -> None:
+    """A namespace counts the repositories below it that may be seen, and is not there without one."""
+    rows = load_namespaces(db, SOME, _keys("namespace"))
+    assert {("b", 1), ("b/a", 1)} == {(row.name, row.repository_count) for row in rows if row}
+    assert [None, None] == find_namespaces(db, SOME, [(2, "b"), (1, "nothing")])
+
+
+def test_status(db: Connection) -> None:
+    """A registry is as well known as the repositories of it that may be seen."""
+    one, two = load_registry_statuses(db, SOME, [1, 2])
+    assert one is not None
+    assert two is not None
+    assert (2, 0) == (one.repository_count, two.repository_count)
