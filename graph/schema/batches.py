@@ -18,6 +18,7 @@ Nothing here knows Strawberry, a type of the schema, or the store.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -89,8 +90,10 @@ class Request(Protocol):
 class Dispatcher:
     """The batches of one request. `ask` for an answer; `close` when the request is over."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`monotonic` measures, in seconds, how long others work on the answers they were handed."""
         self._request = request
+        self._monotonic = monotonic
         self._batches: dict[tuple[LevelFunction, tuple[tuple[str, Hashable], ...]], Batch] = {}
         self._pending: dict[int, Batch] = {}
         self._level: list[tuple[Batch, dict[Key, list[_Waiter]]]] = []
@@ -191,19 +194,18 @@ class Dispatcher:
         return None
 
     async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer]]) -> None:
-        loop = asyncio.get_running_loop()
-        began, count = loop.time(), 0
+        began, count = self._monotonic(), 0
         for waiter, answer in answers:
             _settle(waiter, answer)
             count += 1
             if count >= self._slice:
                 # Whoever was woken runs now, and asks for what the next level is made of.
                 await asyncio.sleep(0)
-                took = max(loop.time() - began, 1e-6)
+                took = max(self._monotonic() - began, 1e-6)
                 # At most double: one cheap slice says little about the next.
                 growth = min(SLICE_SECONDS / took, 2.0)
                 self._slice = min(max(self._slice * growth, 1.0), LARGEST_SLICE)
-                began, count = loop.time(), 0
+                began, count = self._monotonic(), 0
 
     async def _fail(self, failure: Exception) -> None:
         """Fail whatever waits, and whatever asks from now on."""
