@@ -1,0 +1,228 @@
+"""A query costs one statement for each selection of a batched field at most, whatever the data."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from graphql import (
+    FieldNode,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLUnionType,
+    get_named_type,
+    get_nullable_type,
+    is_composite_type,
+    is_list_type,
+    is_required_argument,
+    parse,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graph.schema.batches import QUIET_TICKS
+from graph.schema.context import Registries
+from graph.schema.definition import build_schema
+from graph.schema.fields import is_batched
+from graph.store.engine import open_store
+from graph.store.registries import load_registries
+from graph.store.visibility import Visibility
+from requests_to_graph import WIDE, Graph, codes_of, graph_of
+from schema_stores import ragged_store, wide_store
+from store_builders import NOW
+
+pytestmark = pytest.mark.anyio
+
+SHARING = """
+query Sharing($count: Boolean = false) {
+  registry {
+    repositories(first: 100) {
+      totalCount @include(if: $count)
+      nodes {
+        tags(first: 10) {
+          nodes { artifact { layers { layer { repositories(first: 5) { nodes { name } } } } } }
+        }
+      }
+    }
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("repositories", [1, 10, 100])
+async def test_six_statements(repositories: int) -> None:
+    """Repositories, tags, artifacts, layers, layers themselves, who shares them: six, for 1 and for 100."""
+    async with graph_of(wide_store(repositories, 3, 6, hot=50)) as graph:
+        data = await graph.data(SHARING)
+
+        assert min(100, repositories + 50) == len(data["registry"]["repositories"]["nodes"])
+        assert 6 == len(graph.statements)
+
+
+async def test_six_statements_on_ragged_data() -> None:
+    """A repository with one tag beside one with many splits no level."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(SHARING)
+
+        assert 6 == len(graph.statements)
+        assert ["REGISTRY_DENIED"] == [error["extensions"]["code"] for error in response["errors"]]
+
+
+async def test_a_count_is_one_statement_more() -> None:
+    """The length of a list is counted by a statement of its own, and only when asked for."""
+    async with graph_of(wide_store(20, 2, 4)) as graph:
+        data = await graph.data(SHARING, {"count": True})
+
+        assert 20 == data["registry"]["repositories"]["totalCount"]
+        assert 7 == len(graph.statements)
+
+
+async def test_a_layer_in_thirty_thousand_repositories() -> None:
+    """However many share a layer, six statements find the first five of them."""
+    async with graph_of(wide_store(10, 2, 4, hot=30_000)) as graph:
+        data = await graph.data(SHARING)
+        first = data["registry"]["repositories"]["nodes"][0]["tags"]["nodes"][0]["artifact"]["layers"][0]
+
+        assert [f"a{number:05}" for number in range(5)] == [
+            node["name"] for node in first["layer"]["repositories"]["nodes"]
+        ]
+        assert 6 == len(graph.statements)
+
+
+async def test_naming_a_registry_costs_nothing() -> None:
+    """Registries are known since the start."""
+    async with graph_of(ragged_store()) as graph:
+        query = '{ registries { name url } registry { id } other: registry(name: "other.test") { dialect } }'
+        data = await graph.data(query)
+
+        assert ["registry.test", "other.test"] == [row["name"] for row in data["registries"]]
+        assert [] == graph.statements
+
+
+async def test_what_is_looked_up_by_alias_is_one_statement() -> None:
+    """Ten names in one query are one look-up."""
+    async with graph_of(ragged_store()) as graph:
+        wanted = {"r0": "base", "r1": "empty", "r2": "team/web"}
+        names = " ".join(f'{alias}: repository(name: "{name}") {{ name }}' for alias, name in wanted.items())
+        data = await graph.data("{" + names + "}")
+
+        assert {alias: {"name": name} for alias, name in wanted.items()} == data
+        assert 1 == len(graph.statements)
+
+
+# --- any query ---------------------------------------------------------------------------------------------
+
+NAMES = {
+    "name": ['"team/web"', '"base"', '"v1"', '"latest"'],
+    "registry": ['"registry.test"', '"other.test"'],
+    "reference": ['"team/web:v1"', '"base:1.0"', '"base"'],
+    "text": ['"e"'],
+    "digest": ['"sha256:' + "0" * 63 + '1"'],
+    "digests": ['["sha256:' + "0" * 63 + '1", "sha256:' + "0" * 63 + '2"]'],
+}
+
+
+@st.composite
+def queries(draw: Any, schema: GraphQLSchema) -> str:
+    """Any query of any shape, but for `node` and `nodes`, whose ids a query does not know beforehand."""
+
+    def arguments_of(field: Any) -> str:
+        given = [
+            f"{name}: {draw(st.sampled_from(NAMES[name]))}"
+            for name, argument in field.args.items()
+            if is_required_argument(argument) or (name in NAMES and draw(st.booleans()))
+        ]
+        if "first" in field.args:
+            given.append(f"{draw(st.sampled_from(['first', 'last']))}: {draw(st.sampled_from([1, 2, 10]))}")
+        return f"({', '.join(given)})" if given else ""
+
+    def select(of: Any, depth: int) -> str:
+        if isinstance(of, GraphQLUnionType):
+            return f"{{ ... on Repository {select(schema.type_map['Repository'], depth)} }}"
+        if isinstance(of, GraphQLInterfaceType):
+            image, index = (select(schema.type_map[name], depth) for name in ("ImageManifest", "ImageIndex"))
+            return f"{{ digest ... on ImageManifest {image} ... on ImageIndex {index} }}"
+        leaves, branches = [], []
+        for name, field in of.fields.items():
+            if not is_composite_type(get_named_type(field.type)):
+                leaves.append(name)
+            elif of is not schema.query_type or name not in ("node", "nodes"):
+                branches.append(name)
+        few = (
+            st.lists(st.sampled_from(branches), max_size=2, unique=True)
+            if depth and branches
+            else st.just([])
+        )
+        chosen = draw(few)
+        text = [draw(st.sampled_from(leaves))] if leaves and (not chosen or draw(st.booleans())) else []
+        for name in chosen:
+            field = of.fields[name]
+            text.append(f"{name}{arguments_of(field)} {select(get_named_type(field.type), depth - 1)}")
+        return "{ " + (" ".join(text) or "__typename") + " }"
+
+    return select(schema.query_type, draw(st.integers(3, 8)))
+
+
+def count_batched(schema: GraphQLSchema, query: str) -> int:
+    """How many selections of batched fields a query without named fragments has."""
+
+    def walk(of: Any, node: Any) -> Iterator[bool]:
+        for selection in node.selection_set.selections if node.selection_set else ():
+            if not isinstance(selection, FieldNode):
+                yield from walk(schema.type_map[selection.type_condition.name.value], selection)
+            elif not selection.name.value.startswith("__"):
+                name = selection.name.value
+                looks_up = of is schema.query_type and name in ("repository", "artifact", "layers")
+                yield is_batched(of.fields[name]) or looks_up
+                yield from walk(get_named_type(of.fields[name].type), selection)
+
+    return sum(walk(schema.query_type, parse(query).definitions[0]))
+
+
+@pytest.fixture(scope="module")
+def ragged() -> Iterator[Graph]:
+    """A store that many queries are asked of."""
+    store = open_store(":memory:")
+    with store.transaction() as db:
+        ragged_store().insert(db)
+        rows = load_registries(db, Visibility.everything())
+    yield Graph(store, Registries(rows, {row.key: NOW for row in rows}), SCHEMA)
+    store.close()
+
+
+SCHEMA = build_schema(WIDE)
+TYPES = SCHEMA._schema
+
+
+@settings(max_examples=150, deadline=None)
+@given(query=queries(TYPES))
+def test_any_query(ragged: Graph, query: str) -> None:
+    """Whatever is asked: no more statements than selections of batched fields, and no fault."""
+    response = asyncio.run(ragged.ask(query))
+
+    expected = {"REGISTRY_DENIED", "CONTENT_TOO_LARGE", "NOT_OBSERVED", "UNKNOWN_REGISTRY", "INVALID_NAME"}
+    assert set(codes_of(response)) <= expected
+    assert len(ragged.statements) <= count_batched(TYPES, query)
+
+
+def test_ticks_are_enough_for_the_deepest_nesting() -> None:
+    """Between two batched fields lie fewer lists and objects than ticks are waited for."""
+
+    def depth(of: Any, seen: frozenset[str]) -> int:
+        if isinstance(of, GraphQLUnionType | GraphQLInterfaceType):
+            return max(depth(one, seen) for one in TYPES.get_possible_types(of))
+        if not isinstance(of, GraphQLObjectType) or of.name in seen:
+            return 0
+        below = [
+            1
+            + is_list_type(get_nullable_type(field.type))
+            + depth(get_named_type(field.type), seen | {of.name})
+            for field in of.fields.values()
+            if not is_batched(field)
+        ]
+        return max(below, default=0)
+
+    shown = [of for of in TYPES.type_map.values() if isinstance(of, GraphQLObjectType) and of.name[0] != "_"]
+
+    assert max(depth(of, frozenset()) for of in shown) <= QUIET_TICKS
