@@ -12,7 +12,7 @@ from graph.oci.reference import RepositoryName, TagName
 from graph.schema.context import Context, Limits, Registries
 from graph.schema.definition import GraphSchema, build_schema
 from graph.schema.execution import execute
-from graph.store.engine import Store, open_store
+from graph.store.engine import Snapshot, Store, open_store
 from graph.store.registries import load_registries
 from graph.store.visibility import Visibility
 from graph.sync.freshness import Demand
@@ -72,12 +72,13 @@ class Graph:
         limits: Limits | None = None,
         clock: Callable[[], datetime] = lambda: NOW,
         deadline: float | None = None,
+        around: Callable[[Snapshot], Any] = lambda snapshot: snapshot,
         **more: Any,
     ) -> Response:
-        """The response map of one request."""
+        """The response map of one request; `around` may stand between it and the store."""
         async with self.store.snapshot(deadline=deadline) as snapshot:
             self.context = Context(
-                snapshot=snapshot,
+                snapshot=around(snapshot),
                 registries=self.registries,
                 refresher=refresher,
                 demand=demand,
