@@ -7,7 +7,7 @@ anew. It is opaque to clients: base64 only keeps them from taking it apart.
 
 import base64
 import binascii
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -105,10 +105,11 @@ def parse_id(text: str) -> NodeId:
     try:
         padded = text + "=" * (-len(text) % 4)
         words = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii").split(" ")
-        parsed = _parse_words(NodeType(words[0]), words[1:])
+        node_type = NodeType(words[0])
+        parsed = _parse_words(node_type, words[1:])
     except (binascii.Error, ValueError, InputError) as error:
         raise InvalidIdError("this is not an id that this API gave out") from error
-    if format_id(NodeType(words[0]), *words[1:]) != text:  # two texts would be one id
+    if format_id(node_type, *astuple(parsed)) != text:  # two texts would be one id
         raise InvalidIdError("this is not an id that this API gave out")
     return parsed
 

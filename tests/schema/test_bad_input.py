@@ -1,0 +1,241 @@
+"""Wrong input is told where it is, before anything is read, and takes no other field with it."""
+
+import base64
+
+import pytest
+
+from graph.schema.ids import MAX_ID_LENGTH, NodeType, format_id
+from graph.sync.freshness import Demand
+from requests_to_graph import FakeRefresher, codes_of, graph_of, paths_of
+from schema_stores import ragged_store
+
+pytestmark = pytest.mark.anyio
+
+LONG = "x" * 300
+
+
+def bare(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+# The field, its arguments as variables, and the code.
+WRONG = [
+    ('repository(name: "UPPER")', "INVALID_NAME"),
+    ('repository(name: "")', "INVALID_NAME"),
+    ('repository(name: "a//b")', "INVALID_NAME"),
+    (f'repository(name: "{LONG}")', "INVALID_NAME"),
+    ('repository(name: "a\\u0000b")', "INVALID_NAME"),
+    ('repository(name: "base", registry: "nowhere.test")', "UNKNOWN_REGISTRY"),
+    (f'registry(name: "{LONG}")', "UNKNOWN_REGISTRY"),
+    ('artifact(reference: "")', "INVALID_REFERENCE"),
+    ('artifact(reference: "team/web:")', "INVALID_REFERENCE"),
+    ('artifact(reference: "team/web@sha256:short")', "INVALID_DIGEST"),
+    ('artifact(reference: "nowhere.test:5000/team/web")', "UNKNOWN_REGISTRY"),
+    ('artifact(reference: "localhost/team/web")', "UNKNOWN_REGISTRY"),
+    ('search(text: "")', "INVALID_FILTER"),
+    (f'search(text: "{LONG}")', "INVALID_FILTER"),
+    ('search(text: "a", first: 0)', "INVALID_PAGE"),
+    ('search(text: "a", registry: "nowhere.test")', "UNKNOWN_REGISTRY"),
+    ('node(id: "")', "INVALID_ID"),
+    ('node(id: "nonsense")', "INVALID_ID"),
+    ('node(id: "bm9uc2Vuc2U")', "INVALID_ID"),
+    ('node(id: "ünï")', "INVALID_ID"),
+    (f'node(id: "{"A" * (MAX_ID_LENGTH + 1)}")', "INVALID_ID"),
+    (f'node(id: "{bare("Repository registry.test UPPER")}")', "INVALID_ID"),
+    (f'node(id: "{bare("Repository registry.test")}")', "INVALID_ID"),
+    (f'node(id: "{bare("Repository registry.test a b")}")', "INVALID_ID"),
+    (f'node(id: "{bare("Repository registry.test base")}=")', "INVALID_ID"),
+    (f'node(id: "{bare("Repository REGISTRY.test base")}")', "INVALID_ID"),
+    (f'node(id: "{bare("Manifest registry.test base")}")', "INVALID_ID"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "code"), WRONG)
+async def test_wrong_input_at_the_root(field: str, code: str) -> None:
+    """One error at the field, with its code; no statement, no request to a registry; other fields answer."""
+    refresher = FakeRefresher()
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(
+            "{ registry { name } wrong: " + field + " { __typename } }",
+            demand=Demand(0),
+            refresher=refresher,
+        )
+
+        assert {("wrong",): code} == paths_of(response)
+        assert {"registry": {"name": "registry.test"}, "wrong": None} == response["data"]
+        assert response["errors"][0]["locations"]
+        assert [] == graph.statements
+        assert [] == refresher.asked
+
+
+WRONG_IN_LISTS = [
+    ("repositories(first: 0)", "INVALID_PAGE"),
+    ("repositories(first: -1)", "INVALID_PAGE"),
+    ("repositories(last: 0)", "INVALID_PAGE"),
+    ("repositories(first: 1, last: 1)", "INVALID_PAGE"),
+    ('repositories(after: "nonsense")', "INVALID_CURSOR"),
+    (f'repositories(after: "{"x" * 5000}")', "INVALID_CURSOR"),
+    ('repositories(before: "")', "INVALID_CURSOR"),
+    (f'repositories(filter: {{name: "{LONG}"}})', "INVALID_FILTER"),
+    (
+        'repositories(filter: {changedSince: "2024-01-02T00:00:00Z", changedBefore: "2024-01-01T00:00:00Z"})',
+        "INVALID_FILTER",
+    ),
+    ("artifacts(filter: {isTagged: true, untagged: [DANGLING]})", "INVALID_FILTER"),
+    ("artifacts(filter: {kinds: []})", "INVALID_FILTER"),
+    ("artifacts(filter: {sizeAtLeast: 2, sizeAtMost: 1})", "INVALID_FILTER"),
+    ("layers(filter: {sharedByAtLeast: 0})", "INVALID_FILTER"),
+    (f'namespaces(prefix: "{LONG}")', "INVALID_FILTER"),
+]
+
+
+@pytest.mark.parametrize(("field", "code"), WRONG_IN_LISTS)
+async def test_wrong_input_in_lists(field: str, code: str) -> None:
+    """A page, cursor or filter that is wrong fails its field alone, and no statement is sent."""
+    refresher = FakeRefresher()
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(
+            "{ registry { name wrong: " + field + " { totalCount } } }", refresher=refresher
+        )
+
+        assert {("registry", "wrong"): code} == paths_of(response)
+        assert {"name": "registry.test", "wrong": None} == response["data"]["registry"]
+        assert [] == graph.statements
+
+
+@pytest.mark.parametrize("size", [0, -1, 101, 10**9])
+async def test_page_sizes_in_variables(size: int) -> None:
+    """A page size that a variable brings is checked when it is used: an error at that field."""
+    query = "query ($size: Int!) { registry { name repositories(first: $size) { totalCount } } }"
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(query, {"size": size})
+
+        assert {("registry", "repositories"): "INVALID_PAGE"} == paths_of(response)
+        assert "from 1 to 100" in response["errors"][0]["message"]
+
+
+async def test_long_lists_in_variables() -> None:
+    """A thousand look-ups, and not one more."""
+    query = "query ($ids: [ID!]!) { registry { name } nodes(ids: $ids) { id } }"
+    async with graph_of(ragged_store()) as graph:
+        identity = format_id(NodeType.REPOSITORY, "registry.test", "base")
+        found = await graph.data(query, {"ids": [identity] * 1000})
+        response = await graph.ask(query, {"ids": [identity] * 1001})
+
+        assert [{"id": identity}] * 1000 == found["nodes"]
+        assert {("nodes",): "QUERY_TOO_COSTLY"} == paths_of(response)
+
+
+@pytest.mark.parametrize(
+    ("type", "field", "code"),
+    [
+        ("String!", "repository(name: $text) { name }", "INVALID_NAME"),
+        ("String!", "artifact(reference: $text) { digest }", "INVALID_NAME"),
+        ("String!", "search(text: $text) { totalCount }", "INVALID_FILTER"),
+        ("ID!", "node(id: $text) { id }", "INVALID_ID"),
+        ("String", "registry { repositories(after: $text) { totalCount } }", "INVALID_CURSOR"),
+        ("String", "registry { repositories(filter: {name: $text}) { totalCount } }", "INVALID_FILTER"),
+        ("String", "registry { namespaces(prefix: $text) { totalCount } }", "INVALID_FILTER"),
+    ],
+)
+async def test_half_a_character(type: str, field: str, code: str) -> None:
+    """JSON can spell half of a surrogate pair; no name, cursor or id holds one."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(f"query ($text: {type}) {{ {field} }}", {"text": "a\ud800"})
+
+        assert [code] == codes_of(response)
+        assert [] == graph.statements
+
+
+DIGESTS = "layers(digests: $value) { size }"
+SINCE = "registry { artifacts(filter: {createdSince: $value}) { totalCount } }"
+AT_MOST = "registry { artifacts(filter: {sizeAtMost: $value}) { totalCount } }"
+
+SCALARS = [
+    ("[Digest!]!", DIGESTS, ["md5"], "INVALID_DIGEST"),
+    ("[Digest!]!", DIGESTS, [7], "INVALID_DIGEST"),
+    ("[Digest!]!", DIGESTS, ["sha256:" + "A" * 64], "INVALID_DIGEST"),
+    ("DateTime", SINCE, "today", "INVALID_INPUT"),
+    ("DateTime", SINCE, 5, "INVALID_INPUT"),
+    ("DateTime", SINCE, "2024-01-01T00:00:00", "INVALID_INPUT"),
+    ("DateTime", SINCE, "0001-01-01T00:00:00+23:59", "INVALID_INPUT"),
+    ("DateTime", SINCE, "2024-01-01T00:00:00Z" + " " * 100, "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, -1, "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, 2**53, "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, 1.5, "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, float("inf"), "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, float("nan"), "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, "5", "INVALID_INPUT"),
+    ("ByteCount", AT_MOST, True, "INVALID_INPUT"),
+    ("Int", "registry { repositories(first: $value) { totalCount } }", 2**31, "INVALID_QUERY"),
+    ("ArtifactOrder", "registry { artifacts(orderBy: $value) { totalCount } }", "NONE", "INVALID_QUERY"),
+]
+
+
+@pytest.mark.parametrize(("type", "field", "value", "code"), SCALARS)
+async def test_scalars_in_variables(type: str, field: str, value: object, code: str) -> None:
+    """A variable that is not what its type says is refused, with our code where the scalar is ours."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(f"query ($value: {type}) {{ {field} }}", {"value": value})
+
+        assert [code] == codes_of(response)
+        assert "data" not in response
+        assert [] == graph.statements
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{ layers(digests: ["nonsense"]) { size } }',
+        '{ repository(name: "base") { artifact(digest: "sha256:zz") { kind } } }',
+    ],
+)
+async def test_scalars_in_the_query(text: str) -> None:
+    """A digest that is written in the query is checked with the query."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(text)
+
+        assert ["INVALID_DIGEST"] == codes_of(response)
+        assert response["errors"][0]["locations"]
+
+
+async def test_a_cursor_of_another_list() -> None:
+    """A cursor belongs to one list in one order; elsewhere it is refused, not misread."""
+    async with graph_of(ragged_store()) as graph:
+        data = await graph.data("{ registry { repositories(first: 1) { pageInfo { endCursor } } } }")
+        cursor = data["registry"]["repositories"]["pageInfo"]["endCursor"]
+        response = await graph.ask(
+            "query ($after: String) { registry { repositories(after: $after, orderBy: CHANGED) { totalCount }"
+            " layers(after: $after) { totalCount } } }",
+            {"after": cursor},
+        )
+
+        assert {
+            ("registry", "repositories"): "INVALID_CURSOR",
+            ("registry", "layers"): "INVALID_CURSOR",
+        } == paths_of(response)
+
+
+async def test_one_bad_id_among_good_ones() -> None:
+    """A list of ids answers each on its own: found, unknown (null), malformed (null with an error)."""
+    async with graph_of(ragged_store()) as graph:
+        ids = [
+            format_id(NodeType.REPOSITORY, "registry.test", "base"),
+            format_id(NodeType.REPOSITORY, "registry.test", "unknown"),
+            "nonsense",
+            format_id(NodeType.REPOSITORY, "gone.test", "base"),
+            format_id(NodeType.REGISTRY, "other.test"),
+        ]
+        response = await graph.ask(
+            "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Repository { name } } }",
+            {"ids": ids},
+        )
+
+        assert [
+            {"__typename": "Repository", "name": "base"},
+            None,
+            None,
+            None,
+            {"__typename": "Registry"},
+        ] == response["data"]["nodes"]
+        assert {("nodes", 2): "INVALID_ID"} == paths_of(response)
