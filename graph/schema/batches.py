@@ -12,15 +12,17 @@ level function once for a whole level. Rules of this file:
 3. An answer known from an earlier level is handed out with the next one, not at once: what depends on it
    would run ahead of its level, and split the one below.
 4. Answers are handed out in slices, as the executor needs about 3 µs for each field of each object and does
-   not let go of the event loop while it works.
+   not let go of the event loop while it works. A long list is handed out item by item for the same reason.
 
 Nothing here knows Strawberry, a type of the schema, or the store.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 from graph.errors import TimeLimitError
@@ -33,9 +35,12 @@ QUIET_TICKS = 8
 # Seconds the executor may work on what one slice woke. `/healthz` has to answer within 0.25 s of it.
 SLICE_SECONDS = 0.008
 
-# Answers in the first slice of a request, before anything was measured, and in the largest one.
+# Nodes in the first slice of a level, before anything was measured, and in the largest one.
 FIRST_SLICE = 32
-LARGEST_SLICE = 1024
+LARGEST_SLICE = 4096
+
+# Items of a list that the executor may be given at once.
+LONG_LIST = 100
 
 Key: TypeAlias = Hashable
 # A value, None, or an exception that says why there is none.
@@ -97,8 +102,8 @@ class Dispatcher:
         self._batches: dict[tuple[LevelFunction, tuple[tuple[str, Hashable], ...]], Batch] = {}
         self._pending: dict[int, Batch] = {}
         self._level: list[tuple[Batch, dict[Key, list[_Waiter]]]] = []
+        self._items: deque[tuple[_Waiter, Answer]] = deque()  # of long lists, to be handed out
         self._asked = 0
-        self._slice = float(FIRST_SLICE)
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -118,15 +123,24 @@ class Dispatcher:
         Each call gives a future of its own: one that is cancelled, because a sibling failed, takes nothing
         from other parents with the same key.
         """
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)  # else each raise would lengthen it
-        future = asyncio.get_running_loop().create_future()
+        future = self._start()
         batch.waiting.setdefault(key, []).append(_Waiter(future, location, pick))
         self._pending[id(batch)] = batch
+        return future
+
+    def trickle(self, items: Sequence[Answer]) -> "Sequence[asyncio.Future[Answer]]":
+        """Futures of the items of a long list, which come little by little."""
+        waiters = [_Waiter(self._start(), None, None) for _ in items]
+        self._items.extend(zip(waiters, items, strict=True))
+        return [waiter.future for waiter in waiters]
+
+    def _start(self) -> "asyncio.Future[Answer]":
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)  # else each raise would lengthen it
         self._asked += 1
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
-        return future
+        return asyncio.get_running_loop().create_future()
 
     async def close(self) -> None:
         """Stop what still runs; nobody waits for it."""
@@ -150,6 +164,7 @@ class Dispatcher:
         quiet = 0
         while quiet < QUIET_TICKS:
             asked = self._asked
+            await self._hand_out(iter(()))
             await asyncio.sleep(0)
             quiet = quiet + 1 if asked == self._asked else 0
         for batch in self._pending.values():
@@ -158,10 +173,11 @@ class Dispatcher:
         self._pending = {}
         return bool(self._level)
 
-    async def _answer_level(self) -> Iterator[tuple[_Waiter, Answer]]:
+    async def _answer_level(self) -> Iterator[tuple[_Waiter, Answer, int]]:
+        """The answers of the level, each with the nodes it may bring."""
         failures = await asyncio.gather(*(self._answer(batch, waiting) for batch, waiting in self._level))
         return (
-            (waiter, failure or batch.answers[key])
+            (waiter, failure or batch.answers[key], batch.nodes)
             for (batch, waiting), failure in zip(self._level, failures, strict=True)
             for key, waiters in waiting.items()
             for waiter in waiters
@@ -174,37 +190,36 @@ class Dispatcher:
         except Exception as error:
             return error
         keys = [key for key in waiting if key not in batch.answers]
-        if not keys:
-            return None
-        answers: Sequence[Answer]
+        if keys:
+            batch.answers.update(zip(keys, await self._call(batch, keys), strict=True))
+        lists = (len(waiters) * _length_of(batch.answers[key]) for key, waiters in waiting.items())
+        try:
+            self._request.charge(sum(lists))
+        except Exception as error:
+            return error
+        return None
+
+    async def _call(self, batch: Batch, keys: Sequence[Key]) -> Sequence[Answer]:
         try:
             answers = await batch.function(self._request, keys, **batch.arguments)
             if len(answers) != len(keys):
                 raise RuntimeError(f"{batch.function} gave {len(answers)} answers for {len(keys)} keys")
-            self._request.charge(
-                sum(
-                    len(waiting[key]) * len(answer)
-                    for key, answer in zip(keys, answers, strict=True)
-                    if isinstance(answer, list)
-                )
-            )
         except Exception as error:
-            answers = [error] * len(keys)
-        batch.answers.update(zip(keys, answers, strict=True))
-        return None
+            return [error] * len(keys)
+        return answers
 
-    async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer]]) -> None:
-        began, count = self._monotonic(), 0
-        for waiter, answer in answers:
-            _settle(waiter, answer)
-            count += 1
-            if count >= self._slice:
+    async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer, int]]) -> None:
+        slice_nodes, began, count = float(FIRST_SLICE), self._monotonic(), 0
+        for waiter, answer, nodes in chain(answers, self._take_items()):
+            self._settle(waiter, answer)
+            count += nodes
+            if count >= slice_nodes:
                 # Whoever was woken runs now, and asks for what the next level is made of.
                 await asyncio.sleep(0)
                 took = max(self._monotonic() - began, 1e-6)
                 # At most double: one cheap slice says little about the next.
                 growth = min(SLICE_SECONDS / took, 2.0)
-                self._slice = min(max(self._slice * growth, 1.0), LARGEST_SLICE)
+                slice_nodes = min(max(slice_nodes * growth, 1.0), LARGEST_SLICE)
                 began, count = self._monotonic(), 0
 
     async def _fail(self, failure: Exception) -> None:
@@ -213,23 +228,34 @@ class Dispatcher:
         self._level.extend((batch, batch.waiting) for batch in self._pending.values())
         self._pending = {}
         waiters = [waiter for _, waiting in self._level for waiters in waiting.values() for waiter in waiters]
+        waiters.extend(waiter for waiter, _ in self._items)
         self._level = []
-        await self._hand_out((waiter, failure) for waiter in waiters)
+        self._items.clear()
+        await self._hand_out((waiter, failure, 1) for waiter in waiters)
 
+    def _take_items(self) -> Iterator[tuple[_Waiter, Answer, int]]:
+        while self._items:
+            yield *self._items.popleft(), 1
 
-def _settle(waiter: _Waiter, answer: Answer) -> None:
-    if waiter.future.done():  # cancelled: a sibling that must not be null failed
-        return
-    if isinstance(answer, Aged):
-        answer.note(waiter.location)
-        answer = answer.answer
-    if waiter.pick is not None and not isinstance(answer, Exception):
+    def _settle(self, waiter: _Waiter, answer: Answer) -> None:
+        if waiter.future.done():  # cancelled: a sibling that must not be null failed
+            return
+        if isinstance(answer, Aged):
+            answer.note(waiter.location)
+            answer = answer.answer
         try:
-            answer = waiter.pick(answer)
+            if waiter.pick is not None and not isinstance(answer, Exception):
+                answer = waiter.pick(answer)
+            if _length_of(answer) > LONG_LIST:
+                answer = self.trickle(answer)
         except Exception as error:
             answer = error
-    if isinstance(answer, Exception):
-        waiter.future.set_exception(answer)
-        waiter.future.exception()  # so that one nobody comes back for is no "exception was never retrieved"
-    else:
-        waiter.future.set_result(answer)
+        if isinstance(answer, Exception):
+            waiter.future.set_exception(answer)
+            waiter.future.exception()  # else one nobody comes back for is "never retrieved"
+        else:
+            waiter.future.set_result(answer)
+
+
+def _length_of(answer: Answer) -> int:
+    return len(answer) if isinstance(answer, list) else 0

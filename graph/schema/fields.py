@@ -37,6 +37,10 @@ KeyOf: TypeAlias = Callable[[Any], Key | None]
 # Takes the field's value for one row out of the answer for its key.
 Pick: TypeAlias = Callable[[Any, Context, Answer], Answer]
 
+# Items of a list inside another that the executor may be given at once: 100 layers with ten annotations each
+# take it a tenth of a second where a query asks for all that it may of them.
+SHORT_LIST = 10
+
 _METADATA = "graph.schema.fields"
 
 
@@ -64,6 +68,7 @@ _PAGE_ARGUMENTS: Mapping[str, Any] = {
 @dataclass(frozen=True, slots=True)
 class _Computed:
     function: Callable[[Any, Context], Any]
+    is_long: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +86,13 @@ class _Selection:
     page_size: int
 
 
-def computed(function: Callable[[Any, Context], Any], *, description: str) -> Any:
-    """A field whose value is a function of its row and the request, without I/O."""
-    return strawberry.field(description=description, metadata={_METADATA: _Computed(function)})
+def computed(function: Callable[[Any, Context], Any], *, description: str, is_long: bool = False) -> Any:
+    """A field whose value is a function of its row and the request, without I/O.
+
+    `is_long`: it is a list whose length a stranger chose; where it is not short, its items count in the
+    budget.
+    """
+    return strawberry.field(description=description, metadata={_METADATA: _Computed(function, is_long)})
 
 
 def batched(
@@ -181,7 +190,14 @@ def _resolve_computed(computed: _Computed) -> Callable[..., Any]:
     def resolve(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
         return function(row, info.context)
 
-    return resolve
+    def resolve_long(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        values = function(row, info.context)
+        if values is None or len(values) <= SHORT_LIST:
+            return values
+        info.context.charge(len(values))
+        return info.context.dispatcher.trickle(values)
+
+    return resolve_long if computed.is_long else resolve
 
 
 def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Callable[..., Any]:

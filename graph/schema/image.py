@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 
@@ -23,13 +23,16 @@ from graph.schema.fields import computed
 from graph.settings import Hidden
 from graph.store import manifests
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class ReadConfig:
-    """A config that was parsed, and its exact text."""
+    """A config that was parsed, its exact text, and the steps of the build that made a layer each."""
 
     config: image.ImageConfig
     text: str
+    steps: tuple[image.History | None, ...]
 
 
 async def load_configs(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
@@ -39,7 +42,8 @@ async def load_configs(context: Context, keys: Sequence[int], /) -> Sequence[Ans
 
 def _parse(data: bytes) -> ReadConfig:
     config = image.parse_image_config(data)
-    return ReadConfig(config, data.decode())  # what was parsed is UTF-8
+    made = sum(not entry.is_empty_layer for entry in config.history)
+    return ReadConfig(config, data.decode(), image.map_history(config, made))  # what was parsed is UTF-8
 
 
 def pick_config(row: Any, _: Context, read: ReadConfig | None) -> Answer:
@@ -50,14 +54,19 @@ def pick_config(row: Any, _: Context, read: ReadConfig | None) -> Answer:
 
 def pick_diff_id(row: Any, _: Context, read: ReadConfig | None) -> Answer:
     """The digest of a layer's uncompressed bytes, where the config tells it."""
-    return None if read is None else image.map_diff_ids(read.config, row.layer_count)[row.position]
+    return None if read is None else _at(row, read.config.diff_ids)
 
 
 def pick_created_by(row: Any, context: Context, read: ReadConfig | None) -> Answer:
     """The line of the Dockerfile that made a layer, where the history tells it."""
     check_hidden(context, Hidden.HISTORY)
-    entry = None if read is None else image.map_history(read.config, row.layer_count)[row.position]
-    return None if entry is None else entry.created_by
+    step = None if read is None else _at(row, read.steps)
+    return None if step is None else step.created_by
+
+
+def _at(row: Any, items: Sequence[T]) -> T | None:
+    """A layer's own item, where there is one for every layer: else they would be paired at random."""
+    return items[row.position] if len(items) == row.layer_count else None
 
 
 def check_hidden(context: Context, *what: Hidden) -> None:
@@ -67,7 +76,14 @@ def check_hidden(context: Context, *what: Hidden) -> None:
         raise HiddenError(f"this server does not show it (hide: {', '.join(hidden)})")
 
 
-def _given(path: str, description: str, *, hidden: Hidden | None = None, show: Any = None) -> Any:
+def _given(
+    path: str,
+    description: str,
+    *,
+    hidden: Hidden | None = None,
+    show: Any = None,
+    is_long: bool = False,
+) -> Any:
     """A field that is an attribute of the parsed config."""
     get: Callable[[ReadConfig], Any] = attrgetter(f"config.{path}")
 
@@ -76,7 +92,7 @@ def _given(path: str, description: str, *, hidden: Hidden | None = None, show: A
             check_hidden(context, hidden)
         return get(read) if show is None else show(get(read))
 
-    return computed(compute, description=description)
+    return computed(compute, description=description, is_long=is_long)
 
 
 def _raw(read: ReadConfig, context: Context) -> str:
@@ -112,31 +128,46 @@ class ImageConfig:
     variant: str | None = _given("variant", "The variant of the architecture. Null: not told.")
     os_version: str | None = _given("os_version", "The version of the operating system. Null: not told.")
     env: list[str] | None = _given(
-        "env", "Its environment, each as `NAME=value`. Null only when hidden.", hidden=Hidden.CONFIG_ENV
+        "env",
+        "Its environment, each as `NAME=value`. Null with an error only.",
+        hidden=Hidden.CONFIG_ENV,
+        is_long=True,
     )
     entrypoint: list[str] | None = _given(
-        "entrypoint", "What runs when a container starts. Null: not told; empty: reset to nothing."
+        "entrypoint",
+        "What runs when a container starts. Null: not told; empty: reset to nothing.",
+        is_long=True,
     )
     cmd: list[str] | None = _given(
-        "cmd", "The arguments of the entrypoint, or what runs without one. Null: not told; empty: reset."
+        "cmd",
+        "The arguments of the entrypoint, or what runs without one. Null: not told; empty: reset.",
+        is_long=True,
     )
     labels: list[Label] | None = _given(
-        "labels", "Its labels. Null only when hidden.", hidden=Hidden.LABELS, show=pairs_of
+        "labels", "Its labels. Null with an error only.", hidden=Hidden.LABELS, show=pairs_of, is_long=True
     )
     user: str | None = _given("user", "Whom it runs as. Null: not told, which means root.")
     working_dir: str | None = _given("working_dir", "The directory it runs in. Null: not told.")
-    exposed_ports: list[str] = _given("exposed_ports", "The ports it listens on, such as `8080/tcp`.")
-    volumes: list[str] = _given("volumes", "The directories it keeps data in.")
+    exposed_ports: list[str] | None = _given(
+        "exposed_ports", "The ports it listens on, such as `8080/tcp`. Null with an error only.", is_long=True
+    )
+    volumes: list[str] | None = _given(
+        "volumes", "The directories it keeps data in. Null with an error only.", is_long=True
+    )
     stop_signal: str | None = _given("stop_signal", "The signal that stops it. Null: not told.")
-    diff_ids: list[Digest] = _given(
-        "diff_ids", "The digests of its layers' uncompressed bytes, the lowest layer first."
+    diff_ids: list[Digest] | None = _given(
+        "diff_ids",
+        "The digests of its layers' uncompressed bytes, the lowest layer first. Null with an error only.",
+        is_long=True,
     )
     history: list[HistoryEntry] | None = _given(
         "history",
-        "The steps of its build, the first one first. Null only when hidden.",
+        "The steps of its build, the first one first. Null with an error only.",
         hidden=Hidden.HISTORY,
+        is_long=True,
     )
     raw: str | None = computed(
         _raw,
-        description="The exact text of the config: its digest is the SHA-256 of this. Null only when hidden.",
+        description="The exact text of the config: its digest is the SHA-256 of this. Null with an error "
+        "only.",
     )

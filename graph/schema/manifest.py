@@ -145,7 +145,9 @@ class Manifest:
         description="What it says it is: its `artifactType`, else the media type of its config. Null: "
         "neither."
     )
-    annotations: list[Annotation] = computed(_annotations, description="The annotations of the document.")
+    annotations: list[Annotation] | None = computed(
+        _annotations, description="The annotations of the document. Null with an error only.", is_long=True
+    )
     raw: str | None = batched(
         load_texts,
         key=lambda row: row.key,
@@ -173,7 +175,9 @@ class ManifestLayer:
     size: ByteCount | None = strawberry.field(
         description="Its bytes as this manifest states them. Null: it does not."
     )
-    annotations: list[Annotation] = computed(_annotations, description="The annotations of this entry.")
+    annotations: list[Annotation] | None = computed(
+        _annotations, description="The annotations of this entry. Null with an error only.", is_long=True
+    )
     diff_id: Digest | None = batched(
         load_configs,
         key=lambda row: row.manifest_key,
@@ -229,7 +233,9 @@ class ManifestChild:
     is_attestation: bool = strawberry.field(
         description="Whether it is there to attest to another entry, not to be run."
     )
-    annotations: list[Annotation] = computed(_annotations, description="The annotations of this entry.")
+    annotations: list[Annotation] | None = computed(
+        _annotations, description="The annotations of this entry. Null with an error only.", is_long=True
+    )
     artifact: ArtifactLink | None = batched(
         load_artifacts,
         key=lambda row: row.artifact_key,

@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.errors import NotObservedError, QueryTooCostlyError
-from graph.schema.batches import LARGEST_SLICE, Aged, Dispatcher
+from graph.schema.batches import FIRST_SLICE, LARGEST_SLICE, LONG_LIST, Aged, Dispatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -107,10 +108,10 @@ def run(query: str, tree: Tree, request: FakeRequest | None = None, **more: Any)
     return asyncio.run(main()), request
 
 
-def number_of(shape: Any, count: list[int]) -> Tree:
-    tree = Tree(count[0])
-    count[0] += 1
-    tree.children = [number_of(child, count) for child in shape]
+def number_of(shape: Any, last: list[int]) -> Tree:
+    tree = Tree(last[0])
+    last[0] += 1
+    tree.children = [number_of(child, last) for child in shape]
     for child in tree.children:
         child.parent = tree
     return tree
@@ -331,26 +332,67 @@ async def load_itself(request: Any, keys: Sequence[int], /) -> Sequence[Any]:
     return list(keys)
 
 
-@pytest.mark.parametrize(("seconds", "turns"), [(1.0, 400), (0.0, 2)])
-async def test_answers_are_handed_out_in_slices(seconds: float, turns: int) -> None:
-    """The slower those who were woken, the smaller the slices: others get a turn between two of them."""
-    time = 0.0
+def clock_of(seconds: float) -> Callable[[], float]:
+    """A clock that each look moves on."""
+    times = count(0.0, seconds)
+    return lambda: next(times)
 
-    def monotonic() -> float:
-        nonlocal time
-        time += seconds
-        return time
 
-    dispatcher = Dispatcher(FakeRequest(), monotonic=monotonic)
-    batch = dispatcher.batch_of(load_itself, {}, 1)
-    futures = [dispatcher.ask(batch, key, None) for key in range(500)]
-    seen = []
-    while not all(future.done() for future in futures):
-        done = sum(future.done() for future in futures)
-        if done and (not seen or done != seen[-1]):
-            seen.append(done)
+async def steps_of(futures: Sequence["asyncio.Future[Any]"]) -> list[int]:
+    """How many answers had come at each turn that anybody else had."""
+    seen = [0]
+    while seen[-1] < len(futures):
         await asyncio.sleep(0)
+        done = sum(future.done() for future in futures)
+        if done != seen[-1]:
+            seen.append(done)
+    return [after - before for before, after in pairwise(seen)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nodes", "expected"),
+    [
+        (1.0, 1, [FIRST_SLICE] + [1] * (500 - FIRST_SLICE)),  # slow: smaller at once
+        (1.0, 100, [1] * 500),  # an answer that is a page of a hundred counts a hundred
+        (0.0, 1, [32, 64, 128, 256, 20]),  # quick: doubled each time
+        (0.0, LARGEST_SLICE, [1] * 500),
+    ],
+)
+async def test_answers_are_handed_out_in_slices(seconds: float, nodes: int, expected: list[int]) -> None:
+    """The slower those who are woken, the smaller the slices: others get a turn between two of them."""
+    dispatcher = Dispatcher(FakeRequest(), monotonic=clock_of(seconds))
+    batch = dispatcher.batch_of(load_itself, {}, nodes)
+    steps = await steps_of([dispatcher.ask(batch, key, None) for key in range(500)])
     await dispatcher.close()
 
-    assert len(seen) >= turns
-    assert max(after - before for before, after in zip([0, *seen], seen, strict=False)) <= LARGEST_SLICE
+    assert expected == steps
+
+
+async def load_long(request: Any, keys: Sequence[int], /) -> Sequence[Any]:
+    return [list(range(key)) for key in keys]
+
+
+async def test_long_lists_come_item_by_item() -> None:
+    """A list that is long is given as futures of its items, in slices; a short one as it is."""
+    dispatcher = Dispatcher(FakeRequest(), monotonic=clock_of(1.0))
+    batch = dispatcher.batch_of(load_long, {}, 1)
+    short, long = (dispatcher.ask(batch, length, None) for length in (LONG_LIST, LONG_LIST + 1))
+    assert list(range(LONG_LIST)) == await short
+    futures = await long
+    steps = await steps_of(futures)
+
+    assert list(range(LONG_LIST + 1)) == [future.result() for future in futures]
+    assert max(steps) <= FIRST_SLICE
+    assert len(steps) > LONG_LIST - FIRST_SLICE
+    await dispatcher.close()
+
+
+async def test_items_of_a_long_list_fail_at_the_deadline() -> None:
+    """Items that were still to come are not waited for when the time is up."""
+    dispatcher = Dispatcher(FakeRequest(deadline=asyncio.get_running_loop().time()))
+    futures = dispatcher.trickle(range(500))
+    await asyncio.wait(futures)
+    late = futures[FIRST_SLICE:]
+
+    assert {"TIME_LIMIT"} == {future.exception().code for future in late}  # type: ignore[union-attr]
+    await dispatcher.close()

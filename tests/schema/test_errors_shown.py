@@ -82,7 +82,6 @@ async def test_what_a_registry_said_is_passed_on() -> None:
     "query",
     [
         "{",
-        "{ }",
         "query",
         "{ registry { name ",
         '{ registry(name: "',

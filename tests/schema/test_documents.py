@@ -1,0 +1,143 @@
+"""Documents and lists whose size a stranger chose: shown whole, in time, and within bounds."""
+
+import json
+
+import pytest
+
+from graph.schema.context import MAX_DOCUMENT_BYTES, Limits
+from graph.schema.fields import SHORT_LIST
+from requests_to_graph import graph_of, paths_of
+from schema_stores import OCI_CONFIG_TYPE
+from store_builders import NOW, StoreBuilder
+
+pytestmark = pytest.mark.anyio
+
+
+def long_store(layers: int, names: int) -> StoreBuilder:
+    """One image with so many layers, and so many annotations, labels, variables and steps."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    config = {
+        "config": {
+            "Env": [f"V{number}=1" for number in range(names)],
+            "Labels": {f"l{number}": "x" for number in range(names)},
+        },
+        "history": [{"created_by": f"RUN {number}"} for number in range(layers)],
+        "rootfs": {"diff_ids": [f"sha256:{number:064x}" for number in range(layers)]},
+    }
+    manifest = builder.manifest(
+        registry,
+        [builder.layer(registry) for _ in range(layers)],
+        config=json.dumps(config).encode(),
+        artifact_type=OCI_CONFIG_TYPE,
+        annotations=json.dumps({f"a{number}": "x" for number in range(names)}),
+    )
+    repository = builder.repository(registry, "long", observed_at=NOW)
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    return builder
+
+
+@pytest.mark.parametrize(("layers", "names"), [(1, 1), (100, SHORT_LIST), (101, SHORT_LIST + 1), (300, 300)])
+async def test_long_lists_are_whole(layers: int, names: int) -> None:
+    """However long its lists, each item of an image is there, in order, with what belongs to it."""
+    query = """{ artifact(reference: "long") {
+      layers { position createdBy diffId layer { digest } }
+      manifest {
+        annotations { name }
+        ... on ImageManifest { config { env labels { name } history { createdBy } } }
+      }
+    } }"""
+    async with graph_of(long_store(layers, names)) as graph:
+        artifact = (await graph.data(query))["artifact"]
+
+        assert [
+            {
+                "position": number,
+                "createdBy": f"RUN {number}",
+                "diffId": f"sha256:{number:064x}",
+                "layer": {"digest": f"sha256:{number + 1:064x}"},
+            }
+            for number in range(layers)
+        ] == artifact["layers"]
+        config = artifact["manifest"]["config"]
+        assert [{"name": f"a{number}"} for number in range(names)] == artifact["manifest"]["annotations"]
+        assert [{"name": f"l{number}"} for number in range(names)] == config["labels"]
+        assert [f"V{number}=1" for number in range(names)] == config["env"]
+        assert [{"createdBy": f"RUN {number}"} for number in range(layers)] == config["history"]
+        assert 5 == len(graph.statements)  # createdBy, diffId and config share one
+
+
+async def test_long_lists_are_charged() -> None:
+    """The items of long lists count as nodes; too many fail their own field."""
+    query = """{ artifact(reference: "long") { manifest { digest ... on ImageManifest {
+      config { env labels { name } history { createdBy } } } } } }"""
+    async with graph_of(long_store(2, 300)) as graph:
+        response = await graph.ask(query, limits=Limits(node_budget=400))
+
+        assert {("artifact", "manifest", "config", "labels"): "QUERY_TOO_COSTLY"} == paths_of(response)
+        assert 2 == len(response["data"]["artifact"]["manifest"]["config"]["history"])
+
+
+@pytest.mark.parametrize(("count", "is_allowed"), [(4, True), (5, False)])
+async def test_documents_are_bounded(count: int, is_allowed: bool) -> None:
+    """One request holds so many bytes of documents, however large a registry's manifests are."""
+    size = MAX_DOCUMENT_BYTES // 5 + 1
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "large", observed_at=NOW)
+    for _ in range(count):
+        builder.artifact(repository, builder.manifest(registry, data=b"{}" + b" " * (size - 2)))
+    query = '{ repository(name: "large") { artifacts { nodes { manifest { size raw } } } } }'
+    async with graph_of(builder) as graph:
+        response = await graph.ask(query)
+
+        nodes = response["data"]["repository"]["artifacts"]["nodes"]
+        assert [size if is_allowed else None] * count == [
+            node["manifest"]["raw"] and len(node["manifest"]["raw"]) for node in nodes
+        ]
+        assert [] == [code for code in paths_of(response).values() if code != "QUERY_TOO_COSTLY"]
+        assert is_allowed == (paths_of(response) == {})
+
+
+async def test_text_that_is_no_text() -> None:
+    """A manifest that is not UTF-8 has no text to show; its other facts are there."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "odd", observed_at=NOW)
+    builder.tag(
+        repository, "latest", builder.artifact(repository, builder.manifest(registry, data=b"\xff{}"))
+    )
+    async with graph_of(builder) as graph:
+        response = await graph.ask('{ artifact(reference: "odd") { manifest { size raw document } } }')
+
+        assert {"size": 3, "raw": None, "document": None} == response["data"]["artifact"]["manifest"]
+        assert {
+            ("artifact", "manifest", "raw"): "MALFORMED_MANIFEST",
+            ("artifact", "manifest", "document"): "MALFORMED_MANIFEST",
+        } == paths_of(response)
+
+
+async def test_configs_that_cannot_be_read() -> None:
+    """A config that is no JSON fails where it is asked for; one that was not fetched says so."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "bad", observed_at=NOW)
+    layers = [builder.layer(registry)]
+    kinds = {"broken": b"nonsense", "missing": None}
+    for name, config in kinds.items():
+        manifest = builder.manifest(registry, layers, config=config, artifact_type=OCI_CONFIG_TYPE)
+        builder.tag(repository, name, builder.artifact(repository, manifest))
+    chart = builder.manifest(registry, layers, artifact_type="application/vnd.cncf.helm.config.v1+json")
+    builder.tag(repository, "chart", builder.artifact(repository, chart))
+    query = """{ repository(name: "bad") { tags { nodes { name artifact { layers { createdBy }
+      manifest { ... on ImageManifest { config { os } } } } } } } }"""
+    async with graph_of(builder) as graph:
+        response = await graph.ask(query)
+
+        names = [node["name"] for node in response["data"]["repository"]["tags"]["nodes"]]
+        found = {(names[path[3]], path[-1]): code for path, code in paths_of(response).items()}  # type: ignore[index]
+        assert {
+            ("broken", "config"): "MALFORMED_MANIFEST",
+            ("broken", "createdBy"): "MALFORMED_MANIFEST",
+            ("missing", "config"): "NOT_OBSERVED",
+        } == found
