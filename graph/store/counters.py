@@ -299,7 +299,7 @@ def count_blob_changes(db: Connection, registry_id: int, changes: Sequence[BlobC
 def _add_to_totals(db: Connection, registry_id: int) -> None:
     """Add blob_change to the totals of every repository that uses one of its blobs, and of the registry."""
     names = _TOTALS[2:]
-    set_clause = ", ".join(f"{name} = {name} + d.{name}" for name in names)
+    set_clause = ", ".join(f"{name} = {{table}}.{name} + d.{name}" for name in names)
     sums = """
         SUM(c.layer * CASE WHEN u.artifact_count > 0 THEN 1 ELSE 0 END) AS layer_count,
         SUM(c.layer * CASE WHEN u.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_layer_count,
@@ -310,7 +310,7 @@ def _add_to_totals(db: Connection, registry_id: int) -> None:
     run(
         db,
         f"""
-        UPDATE repository SET {set_clause}
+        UPDATE repository SET {set_clause.format(table="repository")}
         FROM (SELECT u.repository_id AS id, {sums}
             FROM blob_change AS c JOIN repository_blob AS u ON u.blob_id = c.blob_id
             GROUP BY u.repository_id) AS d
@@ -320,7 +320,7 @@ def _add_to_totals(db: Connection, registry_id: int) -> None:
     run(
         db,
         f"""
-        UPDATE registry SET {set_clause}
+        UPDATE registry SET {set_clause.format(table="registry")}
         FROM (SELECT {sums} FROM blob_change AS c JOIN blob AS u ON u.id = c.blob_id) AS d
         WHERE registry.id = :registry
         """,
