@@ -232,10 +232,12 @@ def create_app(
             if prepare is not None:
                 await prepare(parts)
             app.state.parts = parts
-            # What was made until now stays: the collector need not look at it again with each query
-            # (it makes a large one half as slow again when it does).
+            # What was made until now stays: the collector need not look at it with each query. And it should not
+            # run in the middle of a large one, whose objects all live until it is answered: that stops the
+            # loop for hundreds of milliseconds.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(50_000, 20, 100)
             async with _keep_up(settings, parts):
                 yield
 

@@ -1,0 +1,203 @@
+"""The application as a client sees it, over the sample registry and the real store, client and crawl."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from graph.app import Parts, create_app
+from graph.errors import SettingsError
+from graph.oci.reference import parse_registry_name
+from graph.registry.in_process import connect_in_process
+from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample
+from graph.settings import load_settings
+from graph.sync.crawl import Crawler
+
+pytestmark = pytest.mark.anyio
+
+NAME = parse_registry_name(SAMPLE_REGISTRY_NAME)
+REPOSITORIES = "{ registry { repositories { totalCount nodes { name } } } }"
+
+
+async def crawl(parts: Parts) -> None:
+    await Crawler(parts.upstreams[0]).crawl()
+
+
+async def wait(parts: Parts) -> None:
+    """Stands where a first crawl would be."""
+
+
+@asynccontextmanager
+async def serve(
+    sample: SampleRegistry, *, is_crawled: bool = True, **flags: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = load_settings(
+        {"registries": [f"http://{NAME}"], "store": ":memory:", "sync_interval": 0, **flags}
+    )
+    app = create_app(
+        settings,
+        transports={NAME: connect_in_process(sample)},
+        prepare=crawl if is_crawled else wait,
+    )
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def sample() -> SampleRegistry:
+    registry = SampleRegistry()
+    fill_sample(registry)
+    return registry
+
+
+async def ask(client: httpx.AsyncClient, query: str, headers: Mapping[str, str] | None = None) -> Any:
+    response = await client.post("/graphql", json={"query": query}, headers=headers)
+    assert 200 == response.status_code
+    return response.json()
+
+
+async def test_warm_query_asks_no_registry(sample: SampleRegistry) -> None:
+    """What a crawl has stored is answered without one request."""
+    async with serve(sample) as client:
+        before = len(sample.requests)
+        answer = await ask(client, REPOSITORIES)
+
+    assert before == len(sample.requests)
+    assert answer["data"]["registry"]["repositories"]["totalCount"] == len(
+        answer["data"]["registry"]["repositories"]["nodes"]
+    )
+
+
+async def test_first_start_refreshes_what_is_asked_for(sample: SampleRegistry) -> None:
+    """On an empty store a repository that somebody asks for is looked up at once."""
+    async with serve(sample, is_crawled=False) as client:
+        answer = await ask(client, '{ repository(name: "acr-helloworld") { tags { nodes { name } } } }')
+
+    assert ["latest", "v1", "v2", "v3"] == [
+        tag["name"] for tag in answer["data"]["repository"]["tags"]["nodes"]
+    ]
+
+
+async def test_only_if_cached_on_an_empty_store(sample: SampleRegistry) -> None:
+    """A request that forbids asking gets null and NOT_STORED, and no request is sent."""
+    async with serve(sample, is_crawled=False) as client:
+        answer = await ask(client, REPOSITORIES, {"Cache-Control": "only-if-cached"})
+
+    assert 0 == len(sample.requests)
+    assert None is answer["data"]["registry"]["repositories"]
+    assert ["NOT_STORED"] == [error["extensions"]["code"] for error in answer["errors"]]
+
+
+async def test_registry_that_fails_costs_nothing_known(sample: SampleRegistry) -> None:
+    """With the registry down a request that wants fresh data gets the stored, and is told it is stale."""
+    async with serve(sample, min_refresh_age=0.0) as client:
+        sample.faults = lambda request: 503
+        answer = await ask(
+            client,
+            '{ repository(name: "acr-helloworld") { tags { nodes { name } } } }',
+            {"Cache-Control": "no-cache"},
+        )
+
+    assert 4 == len(answer["data"]["repository"]["tags"]["nodes"])
+    assert "errors" not in answer
+    assert {"REGISTRY_FAILED"} == {stale["reason"] for stale in answer["extensions"]["stale"]}
+
+
+async def test_health(sample: SampleRegistry) -> None:
+    """Both checks answer while the application runs."""
+    async with serve(sample) as client:
+        health, readiness = await client.get("/healthz"), await client.get("/readyz")
+
+    assert (200, "ok") == (health.status_code, health.json()["status"])
+    assert (200, "ready") == (readiness.status_code, readiness.json()["status"])
+
+
+async def test_page_and_its_files(sample: SampleRegistry) -> None:
+    """Every file that the page names is served, and none from elsewhere."""
+    async with serve(sample) as client:
+        page = await client.get("/graphql", headers={"Accept": "text/html"})
+        names = [
+            part.split('"')[0] for attribute in ('src="', 'href="') for part in page.text.split(attribute)[1:]
+        ]
+        statuses = {name: (await client.get(f"/{name}")).status_code for name in names}
+
+    assert {200} == set(statuses.values())
+    assert all(name.startswith("graphiql/") for name in names)
+
+
+async def test_token_guards_the_data(sample: SampleRegistry, tmp_path: Path) -> None:
+    """With a token, data needs it; the page and the checks do not."""
+    token = tmp_path / "token"
+    token.write_text("t0ken\n")
+    async with serve(sample, token_file=token) as client:
+        refused = await client.post("/graphql", json={"query": REPOSITORIES})
+        let_in = await client.post(
+            "/graphql", json={"query": REPOSITORIES}, headers={"Authorization": "Bearer t0ken"}
+        )
+        page = await client.get("/graphql", headers={"Accept": "text/html"})
+        health = await client.get("/healthz")
+
+    assert (401, 200, 200, 200) == (
+        refused.status_code,
+        let_in.status_code,
+        page.status_code,
+        health.status_code,
+    )
+    assert "Bearer" == refused.headers["www-authenticate"]
+
+
+def test_empty_token_file_is_no_open_door(tmp_path: Path) -> None:
+    """An application whose token cannot be read does not start."""
+    token = tmp_path / "token"
+    token.write_text("")
+    with pytest.raises(SettingsError):
+        create_app(load_settings({"token_file": token}))
+
+
+async def test_cors_by_setting(sample: SampleRegistry, tmp_path: Path) -> None:
+    """Only the pages of a named origin may read answers, refusals among them."""
+    token = tmp_path / "token"
+    token.write_text("t0ken")
+    async with serve(sample, cors_origins=["https://portal.example"], token_file=token) as client:
+        mine = await client.post("/graphql", json={}, headers={"Origin": "https://portal.example"})
+        other = await client.post("/graphql", json={}, headers={"Origin": "https://evil.example"})
+        preflight = await client.options(
+            "/graphql",
+            headers={
+                "Origin": "https://portal.example",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,content-type,cache-control",
+            },
+        )
+
+    assert "https://portal.example" == mine.headers["access-control-allow-origin"]
+    assert "access-control-allow-origin" not in other.headers
+    assert 200 == preflight.status_code
+
+
+async def test_no_origin_may_read_unless_told(sample: SampleRegistry) -> None:
+    """There is no CORS header by default."""
+    async with serve(sample) as client:
+        response = await client.get("/healthz", headers={"Origin": "https://portal.example"})
+
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_hidden_fields(sample: SampleRegistry) -> None:
+    """What the operator hides is null with a code, and the rest of the config is there."""
+    query = (
+        '{ artifact(reference: "acr-helloworld:v1") { manifest { ... on ImageManifest '
+        "{ config { os env labels { name } history { createdBy } raw } } } } }"
+    )
+    async with serve(sample, hide=["config-env", "labels", "history"]) as client:
+        answer = await ask(client, query)
+
+    config = answer["data"]["artifact"]["manifest"]["config"]
+    assert {"os": "linux", "env": None, "labels": None, "history": None, "raw": None} == config
+    assert {"HIDDEN"} == {error["extensions"]["code"] for error in answer["errors"]}
