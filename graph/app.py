@@ -232,9 +232,9 @@ def create_app(
             if prepare is not None:
                 await prepare(parts)
             app.state.parts = parts
-            # What was made until now stays: the collector need not look at it with each query. And it should not
-            # run in the middle of a large one, whose objects all live until it is answered: that stops the
-            # loop for hundreds of milliseconds.
+            # What was made until now stays: the collector need not look at it with each query. And it should
+            # not run in the middle of a large one, whose objects all live until it is answered: that stops
+            # the loop for hundreds of milliseconds.
             gc.collect()
             gc.freeze()
             gc.set_threshold(50_000, 20, 100)
