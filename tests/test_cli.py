@@ -1,0 +1,101 @@
+"""The command as a person uses it: what it prints, and how it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from graph.store.engine import open_store
+
+
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "graph", *arguments], input=stdin, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    path = tmp_path / "store.sqlite3"
+    open_store(str(path)).close()
+    return str(path)
+
+
+def test_schema_is_what_is_committed() -> None:
+    """`ocigraph schema` prints schema.graphql."""
+    committed = (Path(__file__).parent.parent / "schema.graphql").read_text(encoding="utf-8")
+
+    assert committed == run("schema").stdout
+
+
+def test_query_from_an_argument_a_file_and_standard_input(store: str, tmp_path: Path) -> None:
+    """A query may be given in three ways."""
+    query = "{ __typename }"
+    file = tmp_path / "query.graphql"
+    file.write_text(query)
+
+    answers = [
+        run("query", query, "--store", store),
+        run("query", str(file), "--store", store),
+        run("query", "-", "--store", store, stdin=query),
+    ]
+
+    assert [0, 0, 0] == [answer.returncode for answer in answers]
+    assert [{"__typename": "Query"}] * 3 == [json.loads(answer.stdout)["data"] for answer in answers]
+
+
+def test_query_with_errors_ends_with_1(store: str) -> None:
+    """A script can tell an answer with errors from one without."""
+    answer = run("query", "{ nothing }", "--store", store)
+
+    assert 1 == answer.returncode
+    assert json.loads(answer.stdout)["errors"]
+
+
+def test_query_without_a_store(tmp_path: Path) -> None:
+    """A path that holds no store is a mistake of the caller's, and no store is made of it."""
+    missing = tmp_path / "missing.sqlite3"
+    answer = run("query", "{ __typename }", "--store", str(missing))
+
+    assert (2, False) == (answer.returncode, missing.exists())
+    assert "ocigraph sync" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_settings_mistakes_are_all_told() -> None:
+    """Every mistake is one line with its setting, and the exit code is 2."""
+    answer = run("serve", "ftp://a.example", "--port", "70000")
+
+    assert 2 == answer.returncode
+    assert ["port", "registries"] == sorted(
+        line.split()[1].split(".")[0].rstrip(":") for line in answer.stderr.splitlines()
+    )
+
+
+def test_serve_needs_a_registry() -> None:
+    """Without a registry there is nothing to serve, and the message says what to give."""
+    answer = run("serve")
+
+    assert 2 == answer.returncode
+    assert "https://registry.example.com" in answer.stderr
+
+
+def test_sync_of_a_registry_that_is_down(tmp_path: Path) -> None:
+    """A registry that gives no answer ends with 3 and its code, and leaves a store that can be asked."""
+    store = str(tmp_path / "store.sqlite3")
+    answer = run("sync", "http://127.0.0.1:9", "--store", store)
+
+    assert 3 == answer.returncode
+    assert "REGISTRY_UNREACHABLE" in answer.stderr
+    assert 0 == run("query", "{ registry { name } }", "--store", store).returncode
+
+
+def test_server_that_is_not_there() -> None:
+    """`query --url` tells that nobody answers, without a traceback."""
+    answer = run("query", "{ __typename }", "--url", "http://127.0.0.1:9/graphql")
+
+    assert 1 == answer.returncode
+    assert "does not answer" in answer.stderr
+    assert "Traceback" not in answer.stderr

@@ -1,0 +1,83 @@
+"""What the README shows is what happens: its query has its answer, its settings load, its commands exist."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from graph.app import Parts, create_app
+from graph.cli import app as command
+from graph.oci.reference import parse_registry_name
+from graph.registry.in_process import connect_in_process
+from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample
+from graph.settings import load_settings
+from graph.sync.crawl import Crawler
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NAME = parse_registry_name(SAMPLE_REGISTRY_NAME)
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+async def crawl(parts: Parts) -> None:
+    await Crawler(parts.upstreams[0]).crawl()
+
+
+@pytest.mark.anyio
+async def test_queries_have_their_answers() -> None:
+    """Each query of the README, asked of the sample registry, is answered with the JSON below it."""
+    sample = SampleRegistry()
+    fill_sample(sample)
+    settings = load_settings({"registries": [f"http://{NAME}"], "store": ":memory:", "sync_interval": 0})
+    app = create_app(settings, transports={NAME: connect_in_process(sample)}, prepare=crawl)
+    queries, answers = blocks("graphql"), blocks("json")
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        given = [(await client.post("/graphql", json={"query": query})).json()["data"] for query in queries]
+
+    assert len(queries) > 0
+    assert [json.loads(answer) for answer in answers] == given
+
+
+@pytest.mark.parametrize("text", [README, (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")])
+def test_settings_load(text: str, tmp_path: Path) -> None:
+    """Each settings file that is shown is one, but for the secrets, which are where the reader has them."""
+    for block in blocks("toml", text):
+        shown = tomllib.loads(block)
+        for registry in shown["registries"]:
+            if "password_file" in registry:
+                registry["password_file"] = str(tmp_path / "secret")
+        (tmp_path / "secret").write_text("secret")
+
+        settings = load_settings(shown)
+
+        assert len(shown["registries"]) == len(settings.registries)
+
+
+def test_commands_exist() -> None:
+    """Each command and each of its options that the README names is one of the program's."""
+    lines = re.findall(r"^(?:\.venv/bin/)?ocigraph (.+)$", "\n".join(blocks("sh")), re.MULTILINE)
+    helps = {
+        name: CliRunner().invoke(command, [name, "--help"], env={"COLUMNS": "200"}).output
+        for name in {line.split()[0] for line in lines}
+    }
+
+    missing = [
+        (line, option)
+        for line in lines
+        for option in re.findall(r"(--[a-z-]+)", line)
+        if option not in helps[line.split()[0]]
+    ]
+
+    assert len(lines) > 0
+    assert [] == missing
+    assert all("Usage" in text for text in helps.values())
