@@ -290,6 +290,8 @@ artifact = Table(  # this repository + this digest (concept C6)
     _count("tag_count"),  # ordinary tags
     UniqueConstraint("repository_id", "manifest_id"),
 )
+_name: str
+_columns: tuple[Column[Any], ...]
 for _name, _columns in {
     "ix_artifact_registry": (artifact.c.registry_id, artifact.c.id),
     "ix_artifact_registry_created": (artifact.c.registry_id, artifact.c.created_at),
