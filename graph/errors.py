@@ -62,7 +62,7 @@ class InputError(GraphError, ValueError):
 
 
 class InvalidReferenceError(InputError):
-    """The text is not an address of an artifact: `registry/repository:tag` or `registry/repository@digest`."""
+    """The text is no address of an artifact: `registry/repository:tag` or `registry/repository@digest`."""
 
     code = "INVALID_REFERENCE"
 

@@ -103,7 +103,9 @@ def test_identity_is_never_shared() -> None:
     """With two registries a top-level password would reach the wrong one, so it is refused."""
     problems = problems_of({"registries": ["a.example", "b.example"], "username": "u", "password": "p"})
 
-    assert ["username and password need exactly one registry; with several, give each its own"] == list(problems)
+    assert ["username and password need exactly one registry; with several, give each its own"] == list(
+        problems
+    )
 
 
 def test_same_registry_twice() -> None:
@@ -124,13 +126,16 @@ def test_unreadable_files_are_mistakes(tmp_path: Path) -> None:
 
     assert "missing.toml" in problems_of({}, missing)[0]
     assert "broken.toml" in problems_of({}, write(tmp_path / "broken.toml", "= 3"))[0]
-    assert "nothing-here" in problems_of(
-        {"registries": ["a.example"], "username": "u", "password_file": str(tmp_path / "nothing-here")}
-    )[0]
+    assert (
+        "nothing-here"
+        in problems_of(
+            {"registries": ["a.example"], "username": "u", "password_file": str(tmp_path / "nothing-here")}
+        )[0]
+    )
 
 
 def test_token_file(tmp_path: Path) -> None:
-    """The bearer token is the file's text without the line end; an empty file is a mistake, not an open door."""
+    """The bearer token is the file's text without the line end; an empty file is a mistake."""
     assert load_settings({}).read_token() is None
     assert "t0ken" == load_settings({"token_file": write(tmp_path / "t", "t0ken\n")}).read_token()
     with pytest.raises(SettingsError):

@@ -137,6 +137,8 @@ repository = Table(
     UniqueConstraint("registry_id", "name"),
 )
 _present = text("absent_at IS NULL")
+_name: str
+_columns: tuple[Column[Any], ...]
 for _name, _columns in {
     "ix_repository_present_name": (repository.c.registry_id, repository.c.name),
     "ix_repository_present_changed": (repository.c.registry_id, repository.c.changed_at),
@@ -290,8 +292,6 @@ artifact = Table(  # this repository + this digest (concept C6)
     _count("tag_count"),  # ordinary tags
     UniqueConstraint("repository_id", "manifest_id"),
 )
-_name: str
-_columns: tuple[Column[Any], ...]
 for _name, _columns in {
     "ix_artifact_registry": (artifact.c.registry_id, artifact.c.id),
     "ix_artifact_registry_created": (artifact.c.registry_id, artifact.c.created_at),
