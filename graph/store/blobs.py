@@ -6,8 +6,8 @@ lists it as one. It is foreign only while everything that names it does so as a 
 known of a blob that is in use changes, the sums it is in are changed with it (`counters.py`).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlalchemy import Connection
 
@@ -19,23 +19,14 @@ from graph.store.tables import blob
 _COLUMNS = ("size", "is_size_verified", "has_size_conflict", "is_layer", "is_foreign")
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """How somebody names a blob. `is_verified`: its bytes were held and counted."""
+class Facts(NamedTuple):
+    """What is known of a blob, or what one naming of it tells; in the order of `_COLUMNS`.
 
-    digest: Digest
-    size: int | None = None
-    is_verified: bool = False
-    is_layer: bool = False
-    is_foreign: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a blob."""
+    A tuple for its price: a crawl makes a dozen for every image.
+    """
 
     size: int | None = None
-    is_size_verified: bool = False
+    is_size_verified: bool = False  # its bytes were held and counted
     has_size_conflict: bool = False
     is_layer: bool = False
     is_foreign: bool = False
@@ -45,81 +36,70 @@ class Facts:
         """What the registry keeps for it."""
         return 0 if self.is_foreign else self.size or 0
 
-    def learn(self, mention: Mention) -> "Facts":
-        """Return what is known after one more mention."""
-        size, has_conflict = self.size, self.has_size_conflict
-        if mention.size is not None and mention.size != size:
+    def learn(self, more: "Facts") -> "Facts":
+        """Return what is known after it was named once more."""
+        size, has_conflict = self.size, self.has_size_conflict or more.has_size_conflict
+        if more.size is not None and more.size != size:
             has_conflict = has_conflict or size is not None
-            if size is None or (mention.is_verified and not self.is_size_verified):
-                size = mention.size
+            if size is None or (more.is_size_verified and not self.is_size_verified):
+                size = more.size
         return Facts(
             size,
-            self.is_size_verified or mention.is_verified,
+            self.is_size_verified or more.is_size_verified,
             has_conflict,
-            self.is_layer or mention.is_layer,
-            self.is_foreign and mention.is_foreign,
+            self.is_layer or more.is_layer,
+            self.is_foreign and more.is_foreign,
         )
+
+
+Mention: TypeAlias = tuple[Digest, Facts]
 
 
 def put_blobs(db: Connection, registry_id: int, mentions: Iterable[Mention]) -> dict[Digest, int]:
     """Put every blob that is mentioned; return the key of each digest."""
-    by_digest: dict[Digest, list[Mention]] = {}
-    for mention in mentions:
-        by_digest.setdefault(mention.digest, []).append(mention)
+    told: dict[Digest, Facts] = {}
+    for digest, facts in mentions:
+        known = told.get(digest)
+        told[digest] = facts if known is None else known.learn(facts)
     keys: dict[Digest, int] = {}
+    updates: list[tuple[Any, ...]] = []
     changes: list[BlobChange] = []
-    updates: list[tuple[int | None, bool, bool, bool, bool, int]] = []
-    for key, digest, *columns in _load(db, registry_id, by_digest):
+    for key, digest, size, *flags in _load(db, registry_id, told):
         keys[digest] = key
-        before = Facts(columns[0], *map(bool, columns[1:]))
-        after = _learn(before, by_digest[digest])
+        before = Facts(size, *map(bool, flags))
+        after = before.learn(told[digest])
         if after != before:
-            updates.append((*_values(after), key))
-            changes.append(
-                BlobChange(
-                    key,
-                    size=(after.size or 0) - (before.size or 0),
-                    stored=after.stored_bytes - before.stored_bytes,
-                    layer=after.is_layer - before.is_layer,
-                )
-            )
-    new = [digest for digest in by_digest if digest not in keys]
+            updates.append((*after, key))
+            changes.append(_change(key, before, after))
+    new = [digest for digest in told if digest not in keys]
     rows = []
     for key, digest in zip(next_keys(db, blob, len(new)), new, strict=True):
         keys[digest] = key
-        first = by_digest[digest][0]
-        facts = _learn(Facts(is_foreign=first.is_foreign), by_digest[digest])
-        rows.append((key, registry_id, digest, digest in EMPTY_DIGESTS, *_values(facts)))
+        size, *flags = told[digest]
+        rows.append((key, registry_id, digest, int(digest in EMPTY_DIGESTS), size, *map(int, flags)))
     insert_rows(db, blob, ("id", "registry_id", "digest", "is_empty", *_COLUMNS), rows)
     run_rows(db, f"UPDATE blob SET {' = ?, '.join(_COLUMNS)} = ? WHERE id = ?", updates)
     count_blob_changes(db, registry_id, changes)
     return keys
 
 
-def _load(
-    db: Connection, registry_id: int, digests: Iterable[Digest]
-) -> Iterable[tuple[int, Digest, int | None, int, int, int, int]]:
-    columns = ", ".join(f"b.{name}" for name in _COLUMNS)
+def _load(db: Connection, registry_id: int, digests: Collection[Digest]) -> Sequence[Any]:
     return read_rows(
         db,
-        f"SELECT b.id, b.digest, {columns} FROM {{texts}} AS k "
-        "JOIN blob AS b ON b.registry_id = :registry AND b.digest = k.value",
+        f"""
+        SELECT b.id, b.digest, {", ".join(f"b.{name}" for name in _COLUMNS)}
+        FROM {{texts}} AS k CROSS JOIN blob AS b
+        WHERE b.registry_id = :registry AND b.digest = k.value
+        """,
         {"registry": registry_id},
         texts=digests,
     )
 
 
-def _learn(facts: Facts, mentions: Iterable[Mention]) -> Facts:
-    for mention in mentions:
-        facts = facts.learn(mention)
-    return facts
-
-
-def _values(facts: Facts) -> tuple[int | None, bool, bool, bool, bool]:
-    return (
-        facts.size,
-        facts.is_size_verified,
-        facts.has_size_conflict,
-        facts.is_layer,
-        facts.is_foreign,
+def _change(key: int, before: Facts, after: Facts) -> BlobChange:
+    return BlobChange(
+        key,
+        size=(after.size or 0) - (before.size or 0),
+        stored=after.stored_bytes - before.stored_bytes,
+        layer=after.is_layer - before.is_layer,
     )

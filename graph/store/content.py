@@ -30,7 +30,7 @@ from graph.oci.manifest import (
     kind_of,
 )
 from graph.oci.media_types import is_image_config
-from graph.store.blobs import Mention, put_blobs
+from graph.store.blobs import Facts, Mention, put_blobs
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run, run_rows
 from graph.store.changes import NewManifest
 from graph.store.documents import decompress
@@ -64,8 +64,9 @@ def _known(db: Connection, registry_id: int, digests: Collection[Digest], table:
         f"""
         SELECT b.digest
         FROM {{texts}} AS k
-        JOIN blob AS b ON b.registry_id = :registry AND b.digest = k.value
+        CROSS JOIN blob AS b
         JOIN {table} AS stored ON stored.blob_id = b.id
+        WHERE b.registry_id = :registry AND b.digest = k.value
         """,
         {"registry": registry_id},
         texts=digests,
@@ -107,21 +108,18 @@ def put_manifests(db: Connection, registry_id: int, manifests: Sequence[NewManif
 
 def _mentions(new: NewManifest) -> Iterator[Mention]:
     content = new.manifest
-    yield Mention(content.digest, len(new.data), is_verified=True)
+    yield content.digest, Facts(len(new.data), is_size_verified=True)
     if content.subject is not None:
-        yield Mention(content.subject.digest, content.subject.size)
-    if isinstance(content, ImageIndex):
-        for child in content.manifests:
-            yield Mention(child.digest, child.size)
-        return
-    if isinstance(content, ImageManifest) and content.config is not None:
-        if new.config_data is None:
-            yield Mention(content.config.digest, content.config.size)
-        else:
-            yield Mention(content.config.digest, len(new.config_data), is_verified=True)
-            yield Mention(content.config.digest, content.config.size)
+        yield content.subject.digest, Facts(content.subject.size)
+    config = _config_of(new)
+    if config is not None:
+        if new.config_data is not None:
+            yield config.digest, Facts(len(new.config_data), is_size_verified=True)
+        yield config.digest, Facts(config.size)
+    for child in _children_of(content):
+        yield child.digest, Facts(child.size)
     for layer in _layers_of(content):
-        yield Mention(layer.digest, layer.size, is_layer=True, is_foreign=layer.is_foreign)
+        yield layer.digest, Facts(layer.size, is_layer=True, is_foreign=layer.is_foreign)
 
 
 def _config_of(new: NewManifest) -> Descriptor | None:
@@ -299,7 +297,7 @@ def _manifest_row(
         content.media_type,
         content.schema_version,
         form,
-        kind_of(content),
+        kind_of(content).value,
         content.artifact_type,
         config_key,
         None if content.subject is None else keys[content.subject.digest],
@@ -337,7 +335,7 @@ def _child_row(
         types[child.media_type],
         child.size,
         *_platform_of(child.platform),
-        is_attestation_child(child),
+        int(is_attestation_child(child)),
         _annotations(child.annotations),
     )
 

@@ -8,10 +8,11 @@ a count from nothing.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, Table
+from sqlalchemy import BigInteger, Column, Connection, Dialect, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
 from graph.oci.reference import RepositoryName, ancestors_of
@@ -35,6 +36,7 @@ _content_total = Table(
     Column("blob_id", Key, primary_key=True),
     Column("artifacts", BigInteger, nullable=False),
     Column("live", BigInteger, nullable=False),
+    Column("use_id", BigInteger),  # the row of repository_blob, if there is one
     Column("old_artifacts", BigInteger, nullable=False),  # of the repository
     Column("old_live", BigInteger, nullable=False),
     prefixes=["TEMPORARY"],
@@ -88,7 +90,9 @@ def count_contents(
     db: Connection,
     registry_id: int,
     repository_id: int,
-    contents: Collection[int],
+    *,
+    new: Set[int],
+    contents: Set[int],
     standings: Sequence[StandingChange],
     artifacts: int,
     live_artifacts: int,
@@ -100,19 +104,19 @@ def count_contents(
     """
     _start(db, _content_change, _content_total)
     touched = {*contents, *(standing.artifact_id for standing in standings)}
-    _note_contents(db, touched, "-1")
+    _note_contents(db, touched - new, "-1")
     run_rows(
         db,
         "UPDATE artifact SET is_live = ?, untagged = ? WHERE id = ?",
         [(standing.is_live, standing.untagged, standing.artifact_id) for standing in standings],
     )
-    _rewrite_contents(db, contents)
+    _rewrite_contents(db, contents, contents - new)
     _note_contents(db, touched, "1")
     run(
         db,
         """
-        INSERT INTO content_total (blob_id, artifacts, live, old_artifacts, old_live)
-        SELECT c.blob_id, c.artifacts, c.live,
+        INSERT INTO content_total (blob_id, artifacts, live, use_id, old_artifacts, old_live)
+        SELECT c.blob_id, c.artifacts, c.live, rb.id,
             COALESCE(rb.artifact_count, 0), COALESCE(rb.live_artifact_count, 0)
         FROM (SELECT blob_id, SUM(artifacts) AS artifacts, SUM(live) AS live
             FROM content_change GROUP BY blob_id) AS c
@@ -128,8 +132,13 @@ def count_contents(
 
 def _start(db: Connection, *tables: Table) -> None:
     for table in tables:
-        db.execute(CreateTable(table, if_not_exists=True))
-        db.execute(table.delete())
+        run(db, _creation(table, db.dialect))
+        run(db, f"DELETE FROM {table.name}")
+
+
+@lru_cache(maxsize=8)  # one for each table above: SQLAlchemy does not keep compiled DDL
+def _creation(table: Table, dialect: Dialect) -> str:
+    return str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
 
 
 def _note_contents(db: Connection, artifact_ids: Collection[int], sign: str) -> None:
@@ -146,12 +155,8 @@ def _note_contents(db: Connection, artifact_ids: Collection[int], sign: str) -> 
     )
 
 
-def _rewrite_contents(db: Connection, artifact_ids: Collection[int]) -> None:
-    run(
-        db,
-        "DELETE FROM artifact_blob WHERE artifact_id IN (SELECT value FROM {keys} AS k)",
-        keys=artifact_ids,
-    )
+def _rewrite_contents(db: Connection, artifact_ids: Collection[int], old: Collection[int]) -> None:
+    run(db, "DELETE FROM artifact_blob WHERE artifact_id IN (SELECT value FROM {keys} AS k)", keys=old)
     run(
         db,
         """
@@ -159,16 +164,17 @@ def _rewrite_contents(db: Connection, artifact_ids: Collection[int]) -> None:
         SELECT a.id, a.manifest_id
         FROM {keys} AS k JOIN artifact AS a ON a.id = k.value
         WHERE a.absent_at IS NULL
-        UNION
+        UNION ALL
         SELECT a.id, m.config_id
         FROM {keys} AS k JOIN artifact AS a ON a.id = k.value JOIN manifest AS m ON m.blob_id = a.manifest_id
         WHERE a.absent_at IS NULL AND a.has_manifest AND m.config_id IS NOT NULL
-        UNION
+        UNION ALL
         SELECT a.id, l.blob_id
         FROM {keys} AS k
         JOIN artifact AS a ON a.id = k.value
         JOIN manifest_layer AS l ON l.manifest_id = a.manifest_id
         WHERE a.absent_at IS NULL AND a.has_manifest
+        ON CONFLICT DO NOTHING
         """,
         keys=artifact_ids,
     )
@@ -234,21 +240,20 @@ def _count_in_repository(db: Connection, repository_id: int) -> None:
         db,
         """
         DELETE FROM repository_blob
-        WHERE repository_id = :repository AND blob_id IN (
-            SELECT blob_id FROM content_total WHERE old_artifacts > 0 AND old_artifacts + artifacts = 0)
+        WHERE id IN (SELECT use_id FROM content_total WHERE old_artifacts + artifacts = 0)
         """,
-        {"repository": repository_id},
     )
+    # In both updates the IN says again what the join does: SQLite would walk the whole table to find the
+    # few rows.
     run(
         db,
         """
         UPDATE repository_blob
         SET artifact_count = t.old_artifacts + t.artifacts, live_artifact_count = t.old_live + t.live
         FROM content_total AS t
-        WHERE repository_blob.repository_id = :repository AND repository_blob.blob_id = t.blob_id
-            AND t.old_artifacts > 0
+        WHERE repository_blob.id IN (SELECT use_id FROM content_total WHERE use_id IS NOT NULL)
+            AND repository_blob.blob_id = t.blob_id
         """,
-        {"repository": repository_id},
     )
 
 
@@ -263,7 +268,7 @@ def _count_in_registry(db: Connection) -> None:
             live_repository_count = live_repository_count + {_turn("t.old_live", "t.live")},
             saved_bytes = {_SAVED.format(count="(artifact_count + t.artifacts)")}
         FROM content_total AS t
-        WHERE blob.id = t.blob_id
+        WHERE blob.id IN (SELECT blob_id FROM content_total) AND blob.id = t.blob_id
         """,
     )
 

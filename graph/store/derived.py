@@ -2,7 +2,8 @@
 
 Rules of this file: it starts from the artifacts that a look touched and follows only what they can change:
 children and referrers, downwards. Whatever lies above is read as it stands, since nothing below can change
-it. Who is live is decided by `oci.liveness.classify`, never here. Counting is `counters.py`'s.
+it. Who is live is decided by `oci.liveness.classify`, never here. Counting is `counters.py`'s. Every join
+is a CROSS JOIN in the order of the walk (bulk.py says why): SQLite would rather read the repository.
 """
 
 from collections import defaultdict
@@ -30,13 +31,24 @@ class Touched:
 
 def derive(db: Connection, registry_id: int, repository_id: int, touched: Touched) -> None:
     """Bring everything that follows from the touched artifacts up to date."""
+    # No referrer tag names a new artifact but those of this very look.
+    unnamed = touched.new - touched.referring
     edges = touched.contents | touched.referring
-    edges |= _children_of_fallbacks(db, edges)
+    edges |= _children_of_fallbacks(db, edges - unnamed)
     if not edges and not touched.tagged:
         return
-    _set_referrers(db, edges)
-    standings, live = _classify(db, repository_id, edges | touched.tagged, touched.new)
-    count_contents(db, registry_id, repository_id, touched.contents, standings, touched.came, live)
+    _set_referrers(db, edges, edges - unnamed, edges - touched.new)
+    standings, live = _classify(db, edges | touched.tagged, touched.new)
+    count_contents(
+        db,
+        registry_id,
+        repository_id,
+        new=touched.new,
+        contents=touched.contents,
+        standings=standings,
+        artifacts=touched.came,
+        live_artifacts=live,
+    )
     set_sizes(db, find_holders(db, touched.contents))
 
 
@@ -47,70 +59,79 @@ def _children_of_fallbacks(db: Connection, artifact_ids: Collection[int]) -> set
         """
         SELECT DISTINCT x.id
         FROM {keys} AS k
-        JOIN artifact AS a ON a.id = k.value
-        JOIN manifest_child AS c ON c.manifest_id = a.manifest_id
-        JOIN artifact AS x ON x.repository_id = a.repository_id AND x.manifest_id = c.child_id
+        CROSS JOIN artifact AS a
+        CROSS JOIN manifest_child AS c
+        CROSS JOIN artifact AS x
+        WHERE a.id = k.value AND c.manifest_id = a.manifest_id
+            AND x.repository_id = a.repository_id AND x.manifest_id = c.child_id
         """,
         keys=artifact_ids,
     )
     return set(children)
 
 
-# The first edge between a pair stands: a referrer that says so itself is shown as such, whatever tags lead
-# to it.
-_EDGES = (
-    """
-    SELECT a.repository_id, m.subject_id, a.id, 'SUBJECT'
-    FROM {keys} AS k
-    JOIN artifact AS a ON a.id = k.value
-    JOIN manifest AS m ON m.blob_id = a.manifest_id
-    WHERE a.absent_at IS NULL AND a.has_manifest AND m.subject_id IS NOT NULL
-    """,
-    """
-    SELECT a.repository_id, t.referrer_subject_id, a.id, 'REFERRER_TAG'
-    FROM {keys} AS k
-    JOIN artifact AS a ON a.id = k.value
-    JOIN tag AS t ON t.artifact_id = a.id
-    WHERE a.absent_at IS NULL AND t.absent_at IS NULL AND t.is_referrer_tag = TRUE
-        AND NOT t.is_fallback_tag AND t.referrer_subject_id IS NOT NULL
-    """,
-    # What an index under a fallback tag lists are referrers, even if they do not name the subject themselves
-    # (distribution-spec, "Referrers Tag Schema").
-    """
-    SELECT x.repository_id, t.referrer_subject_id, x.id, 'REFERRER_TAG'
-    FROM {keys} AS k
-    JOIN artifact AS x ON x.id = k.value
-    JOIN manifest_child AS c ON c.child_id = x.manifest_id
-    JOIN artifact AS a ON a.repository_id = x.repository_id AND a.manifest_id = c.manifest_id
-    JOIN tag AS t ON t.artifact_id = a.id
-    WHERE x.absent_at IS NULL AND a.absent_at IS NULL AND a.has_manifest AND t.absent_at IS NULL
-        AND t.is_referrer_tag = TRUE AND t.is_fallback_tag AND t.referrer_subject_id <> x.manifest_id
-    """,
-    """
-    SELECT a.repository_id, t.referrer_subject_id, a.id, 'FALLBACK_INDEX'
-    FROM {keys} AS k
-    JOIN artifact AS a ON a.id = k.value
-    JOIN tag AS t ON t.artifact_id = a.id
-    WHERE a.absent_at IS NULL AND t.absent_at IS NULL AND t.is_referrer_tag = TRUE
-        AND t.is_fallback_tag AND t.referrer_subject_id IS NOT NULL
-    """,
-)
+# A referrer that names its subject, whatever tags lead to it.
+_BY_SUBJECT = """
+SELECT a.repository_id, m.subject_id, a.id, 'SUBJECT'
+FROM {keys} AS k
+JOIN artifact AS a ON a.id = k.value
+JOIN manifest AS m ON m.blob_id = a.manifest_id
+WHERE a.absent_at IS NULL AND a.has_manifest AND m.subject_id IS NOT NULL
+"""
+
+_BY_TAG = """
+SELECT a.repository_id, t.referrer_subject_id, a.id, 'REFERRER_TAG'
+FROM {keys} AS k
+JOIN artifact AS a ON a.id = k.value
+JOIN tag AS t ON t.artifact_id = a.id
+WHERE a.absent_at IS NULL AND t.absent_at IS NULL AND t.is_referrer_tag = TRUE
+    AND NOT t.is_fallback_tag AND t.referrer_subject_id IS NOT NULL
+"""
+
+# What an index under a fallback tag lists are referrers, even if they do not name the subject themselves
+# (distribution-spec, "Referrers Tag Schema").
+_BY_FALLBACK = """
+SELECT x.repository_id, t.referrer_subject_id, x.id, 'REFERRER_TAG'
+FROM {keys} AS k
+CROSS JOIN artifact AS x
+CROSS JOIN manifest_child AS c
+CROSS JOIN artifact AS a
+CROSS JOIN tag AS t
+WHERE x.id = k.value AND c.child_id = x.manifest_id
+    AND a.repository_id = x.repository_id AND a.manifest_id = c.manifest_id AND t.artifact_id = a.id
+    AND x.absent_at IS NULL AND a.absent_at IS NULL AND a.has_manifest AND t.absent_at IS NULL
+    AND t.is_referrer_tag = TRUE AND t.is_fallback_tag AND t.referrer_subject_id <> x.manifest_id
+"""
+
+_FALLBACK_ITSELF = """
+SELECT a.repository_id, t.referrer_subject_id, a.id, 'FALLBACK_INDEX'
+FROM {keys} AS k
+JOIN artifact AS a ON a.id = k.value
+JOIN tag AS t ON t.artifact_id = a.id
+WHERE a.absent_at IS NULL AND t.absent_at IS NULL AND t.is_referrer_tag = TRUE
+    AND t.is_fallback_tag AND t.referrer_subject_id IS NOT NULL
+"""
 
 
-def _set_referrers(db: Connection, artifact_ids: Collection[int]) -> None:
-    run(
-        db,
-        "DELETE FROM referrer WHERE artifact_id IN (SELECT value FROM {keys} AS k)",
-        keys=artifact_ids,
-    )
-    for edges in _EDGES:
+def _set_referrers(
+    db: Connection, artifact_ids: Collection[int], named: Collection[int], old: Collection[int]
+) -> None:
+    """Set what the artifacts refer to. Referrer tags name only `named` ones; only `old` ones have edges."""
+    run(db, "DELETE FROM referrer WHERE artifact_id IN (SELECT value FROM {keys} AS k)", keys=old)
+    # The first claim about a pair stands.
+    for edges, keys in (
+        (_BY_SUBJECT, artifact_ids),
+        (_BY_TAG, named),
+        (_BY_FALLBACK, artifact_ids),
+        (_FALLBACK_ITSELF, named),
+    ):
         run(
             db,
             f"""
             INSERT INTO referrer (repository_id, subject_id, artifact_id, via)
             {edges} ON CONFLICT DO NOTHING
             """,
-            keys=artifact_ids,
+            keys=keys,
         )
 
 
@@ -120,14 +141,17 @@ WITH RECURSIVE below (id) AS (
     UNION
     SELECT x.id
     FROM below
-    JOIN artifact AS a ON a.id = below.id
-    JOIN manifest_child AS c ON c.manifest_id = a.manifest_id
-    JOIN artifact AS x ON x.repository_id = a.repository_id AND x.manifest_id = c.child_id
+    CROSS JOIN artifact AS a
+    CROSS JOIN manifest_child AS c
+    CROSS JOIN artifact AS x
+    WHERE a.id = below.id AND c.manifest_id = a.manifest_id
+        AND x.repository_id = a.repository_id AND x.manifest_id = c.child_id
     UNION
     SELECT r.artifact_id
     FROM below
-    JOIN artifact AS a ON a.id = below.id
-    JOIN referrer AS r ON r.repository_id = a.repository_id AND r.subject_id = a.manifest_id
+    CROSS JOIN artifact AS a
+    CROSS JOIN referrer AS r
+    WHERE a.id = below.id AND r.repository_id = a.repository_id AND r.subject_id = a.manifest_id
 )
 SELECT a.id, a.absent_at IS NULL, a.tag_count > 0, a.is_live, a.untagged
 FROM below JOIN artifact AS a ON a.id = below.id
@@ -136,10 +160,12 @@ FROM below JOIN artifact AS a ON a.id = below.id
 _INDEXES_ABOVE = """
 SELECT DISTINCT p.id, p.is_live, x.id
 FROM {keys} AS k
-JOIN artifact AS x ON x.id = k.value
-JOIN manifest_child AS c ON c.child_id = x.manifest_id
-JOIN artifact AS p ON p.repository_id = x.repository_id AND p.manifest_id = c.manifest_id
-WHERE p.absent_at IS NULL AND p.has_manifest
+CROSS JOIN artifact AS x
+CROSS JOIN manifest_child AS c
+CROSS JOIN artifact AS p
+WHERE x.id = k.value AND c.child_id = x.manifest_id
+    AND p.repository_id = x.repository_id AND p.manifest_id = c.manifest_id
+    AND p.absent_at IS NULL AND p.has_manifest
 """
 
 _SUBJECTS_ABOVE = """
@@ -151,7 +177,7 @@ LEFT JOIN artifact AS s ON s.repository_id = r.repository_id AND s.manifest_id =
 
 
 def _classify(
-    db: Connection, repository_id: int, seeds: Collection[int], new: Collection[int]
+    db: Connection, seeds: Collection[int], new: Collection[int]
 ) -> tuple[list[StandingChange], int]:
     """Return the standings that change, and how many more artifacts are live."""
     below = {key: rest for key, *rest in read_rows(db, _BELOW, keys=seeds)}

@@ -6,7 +6,7 @@ end goes to null, and what was not known before did not move. An absent tag name
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from graph.oci.digest import Digest
 from graph.oci.reference import TagName
 from graph.oci.tags import ReferrerTagForm, parse_referrer_tag, version_key
-from graph.store.blobs import Mention, put_blobs
+from graph.store.blobs import Facts, put_blobs
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run_rows
 from graph.store.changes import Failure, TagChange
 from graph.store.tables import tag, tag_move
@@ -89,8 +89,8 @@ class Moves:
                 target,
                 *_facts(change.error),
                 self._subjects.get(change.name),
-                referrer_tag is not None,
-                referrer_tag is not None and referrer_tag.form is ReferrerTagForm.FALLBACK,
+                int(referrer_tag is not None),
+                int(referrer_tag is not None and referrer_tag.form is ReferrerTagForm.FALLBACK),
                 self._at,
                 self._at,
             )
@@ -183,12 +183,12 @@ _COLUMNS = (
 )
 
 
-def _load_tags(db: Connection, repository_id: int, names: Iterable[TagName]) -> dict[TagName, _Tag]:
+def _load_tags(db: Connection, repository_id: int, names: Collection[TagName]) -> dict[TagName, _Tag]:
     found = read_rows(
         db,
         """
         SELECT t.name, t.id, t.artifact_id, t.referrer_subject_id, t.is_referrer_tag, t.absent_at IS NULL
-        FROM {texts} AS k JOIN tag AS t ON t.repository_id = :repository AND t.name = k.value
+        FROM {texts} AS k CROSS JOIN tag AS t WHERE t.repository_id = :repository AND t.name = k.value
         """,
         {"repository": repository_id},
         texts=names,
@@ -206,7 +206,7 @@ def _put_subjects(db: Connection, registry_id: int, names: Iterable[TagName]) ->
         referrer_tag = parse_referrer_tag(name)
         if referrer_tag is not None:
             subjects[name] = referrer_tag.subject or _find_half(db, registry_id, name)
-    keys = put_blobs(db, registry_id, map(Mention, subjects.values()))
+    keys = put_blobs(db, registry_id, ((subject, Facts()) for subject in subjects.values()))
     return {name: keys[subject] for name, subject in subjects.items()}
 
 

@@ -83,7 +83,7 @@ def _put_repositories(
         db,
         """
         SELECT r.name, r.id FROM {texts} AS k
-        JOIN repository AS r ON r.registry_id = :registry AND r.name = k.value
+        CROSS JOIN repository AS r WHERE r.registry_id = :registry AND r.name = k.value
         """,
         {"registry": registry_id},
         texts=names,

@@ -5,7 +5,7 @@ What is absent keeps its row. A tag that names an artifact proves it present, wh
 it. Why a manifest could not be had is kept only until it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from graph.oci.digest import Digest
 from graph.oci.liveness import Untagged
 from graph.oci.manifest import ArtifactKind
-from graph.store.blobs import Mention, put_blobs
+from graph.store.blobs import Facts, put_blobs
 from graph.store.bulk import insert_rows, next_keys, read_rows, run, run_rows
 from graph.store.changes import ArtifactChange, Discovery, RepositoryChanges
 from graph.store.derived import Touched
@@ -52,7 +52,7 @@ class _Facts:
     size: int | None  # its own content, unless it has children: sizes.py says what they weigh
 
 
-_NOTHING = _Facts(ArtifactKind.UNKNOWN, None, None, None, None, None)
+_NOTHING = _Facts(ArtifactKind.UNKNOWN.value, None, None, None, None, None)
 
 
 def set_sighting(
@@ -62,8 +62,8 @@ def set_sighting(
     at = microseconds_of(changes.at)
     seen = _seen(changes)
     missing = [digest for digest in changes.absent if digest not in seen]
-    mentions = [Mention(change.digest, change.size) for change in seen.values()]
-    blobs = put_blobs(db, registry_id, [*mentions, *map(Mention, missing)])
+    mentions = [(digest, Facts(change.size)) for digest, change in seen.items()]
+    blobs = put_blobs(db, registry_id, [*mentions, *((digest, Facts()) for digest in missing)])
     stored = _load_artifacts(db, repository_id, blobs)
     new = [digest for digest in (*seen, *missing) if digest not in stored]
     keys = {digest: row.key for digest, row in stored.items()}
@@ -119,7 +119,7 @@ def _load_artifacts(
         """
         SELECT a.manifest_id, a.id, a.has_manifest, a.absent_at IS NULL
         FROM {keys} AS k
-        JOIN artifact AS a ON a.repository_id = :repository AND a.manifest_id = k.value
+        CROSS JOIN artifact AS a WHERE a.repository_id = :repository AND a.manifest_id = k.value
         """,
         {"repository": repository_id},
         keys=blobs.values(),
@@ -131,7 +131,7 @@ def _load_artifacts(
     return {digest: by_blob[blob] for digest, blob in blobs.items() if blob in by_blob}
 
 
-def _load_facts(db: Connection, blobs: Iterable[int]) -> dict[int, _Facts]:
+def _load_facts(db: Connection, blobs: Collection[int]) -> dict[int, _Facts]:
     found = read_rows(
         db,
         """
@@ -190,9 +190,9 @@ def _new_row(
         registry_id,
         repository_id,
         blob,
-        known is not None,
+        int(known is not None),
         *_lack(change, known is not None),
-        Discovery.SUBJECT if change is None else change.discovery,
+        (Discovery.SUBJECT if change is None else change.discovery).value,
         at,
         at,
         None if change is None or change.pushed_at is None else microseconds_of(change.pushed_at),
@@ -204,8 +204,8 @@ def _new_row(
         shown.created_at,
         # What is right for most: neither child nor referrer. derived.py and sizes.py correct the others.
         shown.size,
-        None if tags else Untagged.DANGLING,
-        is_live,
+        None if tags else Untagged.DANGLING.value,
+        int(is_live),
         tags,
     )
 
@@ -287,7 +287,7 @@ def _add_tags(db: Connection, effects: TagEffects, touched: Touched) -> None:
 
 
 def _note_referrers(
-    db: Connection, registry_id: int, repository_id: int, at: int, digests: Iterable[Digest]
+    db: Connection, registry_id: int, repository_id: int, at: int, digests: Collection[Digest]
 ) -> None:
     run(
         db,
@@ -295,7 +295,7 @@ def _note_referrers(
         UPDATE artifact SET referrers_observed_at = :at
         WHERE repository_id = :repository AND manifest_id IN (
             SELECT b.id FROM {texts} AS k
-            JOIN blob AS b ON b.registry_id = :registry AND b.digest = k.value)
+            CROSS JOIN blob AS b WHERE b.registry_id = :registry AND b.digest = k.value)
         """,
         {"at": at, "repository": repository_id, "registry": registry_id},
         texts=digests,

