@@ -70,6 +70,7 @@ class Batch:
     ) -> None:
         self.artifacts: dict[Digest, ObservedArtifact] = {}
         self.subjects: dict[Digest, Digest | None] = {}  # of the manifests that were read
+        self.borrowed: set[Digest] = set()  # bytes that another repository gave: are they in this one?
         self.manifests: list[NewManifest] = []
         self._upstream = upstream
         self._repository = repository
@@ -148,7 +149,7 @@ class Batch:
         self._manifest_claims.update(own)
         stored = await self._find_stored(own)
         for digest in stored:
-            self.artifacts[digest] = ObservedArtifact(discovery)
+            self._borrow(digest, Stored.STORED, discovery)
             flights.land(digest, Stored.STORED)
 
         async def fetch(digest: Digest) -> None:
@@ -167,11 +168,15 @@ class Batch:
         for digest in digests:
             if digest in self._manifest_claims or digest in self.artifacts:
                 continue
-            shared = await flights.wait(digest)
-            if isinstance(shared, FetchedManifest):
-                self._add(shared, discovery)
-            elif shared is Stored.STORED:
-                self.artifacts[digest] = ObservedArtifact(discovery)
+            if (shared := await flights.wait(digest)) is not None:
+                self._borrow(digest, shared, discovery)
+
+    def _borrow(self, digest: Digest, shared: FetchedManifest | Stored, discovery: Discovery) -> None:
+        self.borrowed.add(digest)
+        if isinstance(shared, FetchedManifest):
+            self._add(shared, discovery)
+        else:
+            self.artifacts[digest] = ObservedArtifact(discovery)
 
     async def _fetch(self, digest: Digest) -> FetchedManifest | Failure:
         if not self._patience.take_manifest():

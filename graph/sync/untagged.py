@@ -51,7 +51,12 @@ async def _get(look: Look, digests: Sequence[Digest], discovery: Discovery) -> N
         async with look.batch() as batch:
             await batch.get(digests[start : start + MAX_BATCH], discovery)
             await batch.complete()
+            # That another repository has the bytes does not say that this one does.
+            borrowed = batch.borrowed - look.seen.answered
+            gone = borrowed.difference(await look.ask_whether_there(borrowed))
             for digest, artifact in batch.artifacts.items():
+                if digest in gone:
+                    continue
                 if artifact.failure is not None and artifact.failure.code == RegistryUnknownError.code:
                     look.seen.missing.add(digest)
                 else:

@@ -76,13 +76,21 @@ async def test_children_are_fetched_once(rig: Rig) -> None:
 
 
 async def test_what_repositories_share_is_fetched_once(rig: Rig) -> None:
-    """A child or config that two repositories need at the same time costs one request."""
+    """A child or config that several repositories need costs one GET, a child a HEAD in the others."""
     rig.registry.supports_referrers = False
     index = multi_platform("a")
     for name in ("one", "two", "three", "four"):
         push(rig.registry, name, index, "v1")
     spent, _ = await rig.spend()
-    assert {"PING": 1, "CATALOG": 1, "TAGS": 4, "MANIFEST_GET": 6, "CONFIG": 2, "REFERRERS": 1} == spent
+    assert {
+        "PING": 1,
+        "CATALOG": 1,
+        "TAGS": 4,
+        "MANIFEST_GET": 4 + 2,
+        "MANIFEST_HEAD": 3 * 2,
+        "CONFIG": 2,
+        "REFERRERS": 1,
+    } == spent
     assert all(3 == len(rig.artifacts(name)) for name in ("one", "two", "three", "four"))
     assert [] == rig.recount()
 
@@ -277,6 +285,21 @@ async def test_a_sparse_index(rig: Rig) -> None:
     spent, _ = await rig.spend()
     assert {**usual, "MANIFEST_HEAD": 2, "MANIFEST_GET": 1, "CONFIG": 1, "REFERRERS": 1} == spent
     assert "INDEX_CHILD" == rig.artifacts("web")[missing]
+    assert [] == rig.recount()
+
+
+async def test_a_sparse_index_of_what_another_repository_has(rig: Rig) -> None:
+    """That a child's bytes are known from one repository does not make it present in another."""
+    rig.registry.supports_referrers = False
+    index = multi_platform("a")
+    push(rig.registry, "whole", index, "v1")
+    push(rig.registry, "sparse", index, "v1")
+    missing = index.manifests[1].digest
+    rig.registry.delete_manifest("sparse", missing)
+    spent, _ = await rig.spend()
+    assert 2 + 2 + 2 == spent["MANIFEST_GET"] + spent["MANIFEST_HEAD"]
+    assert missing in rig.artifacts("whole")
+    assert missing not in rig.artifacts("sparse")
     assert [] == rig.recount()
 
 
