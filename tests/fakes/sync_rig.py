@@ -115,10 +115,12 @@ def make_client(app: Any, *, url: str = URL, retries: int = 1, **settings: Any) 
 
 
 @asynccontextmanager
-async def open_rig(registry: SampleRegistry | None = None, *, store: str = ":memory:") -> AsyncIterator[Rig]:
-    """A registry, empty unless given, and an empty store."""
+async def open_rig(
+    registry: SampleRegistry | None = None, *, store: str = ":memory:", clock: Clock | None = None
+) -> AsyncIterator[Rig]:
+    """A registry and a store, both empty unless given; the clock of a store that is not must go on."""
     registry = registry or SampleRegistry()
-    clock = Clock()
+    clock = clock or Clock()
     opened = open_store(store)
     client = make_client(registry)
     with opened.transaction() as db:
