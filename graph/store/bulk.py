@@ -92,9 +92,12 @@ def _execute(
             if not listed:
                 return []
             values[name] = _encode(list(listed))
+    statement = _statement(db.dialect.name, sql)
+    if "statements" in db.info:  # of a snapshot, which tells what it sent
+        db.info["statements"].append(statement)
     cursor = db.connection.cursor()
     try:
-        cursor.execute(_statement(db.dialect.name, sql), values)
+        cursor.execute(statement, values)
         return [] if cursor.description is None else list(cursor.fetchall())
     finally:
         cursor.close()

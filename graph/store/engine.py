@@ -203,6 +203,7 @@ class Snapshot:
         if self._db is None:
             self._db = self._readers.connect()
             self._db.info["statements"] = self.statements
+            self._db.begin()
             sqlite.set_interrupt(self._db, self._is_over)
         return self._db
 
@@ -246,7 +247,7 @@ class Snapshot:
     def _return_connection(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            del db.info["statements"]
+            db.info.pop("statements", None)
             sqlite.set_interrupt(db, None)
             db.close()
 
