@@ -252,7 +252,7 @@ async def test_a_registry_that_wants_fewer_requests(rig: Rig) -> None:
 
 
 async def test_one_repository_in_silence(rig: Rig) -> None:
-    """A repository that fails again and again is left after a few requests; a ping shows the registry is up."""
+    """A repository that fails again and again is left after a few requests, and the registry is pinged."""
     rig.registry.supports_referrers = False
     for number in range(100):
         push(rig.registry, "bad", image(f"{number}"), f"v{number}")
@@ -427,7 +427,7 @@ async def test_a_tag_named_by_another_algorithm(rig: Rig) -> None:
     ],
 )
 async def test_a_config_that_cannot_be_had(rig: Rig, fault: int | Answer, is_stored: bool) -> None:
-    """Without its config an image is shown as it is if asking again is no use, else left to the next crawl."""
+    """An image without its config is shown as it is if asking again is no use, else left to the next crawl."""
     rig.registry.supports_referrers = False
     built = image("a", architecture="riscv64")
     push(rig.registry, "web", built, "v1")
