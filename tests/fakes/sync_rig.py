@@ -4,8 +4,9 @@ Rules of this file: nothing of `graph` is replaced. `dump` shows what the store 
 that two stores that were filled in different orders can be compared.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -67,10 +68,19 @@ class Rig:
 
     async def spend(self) -> tuple[dict[str, int], CrawlReport]:
         """Crawl, and return what requests it took, by kind; kinds not used are left out."""
-        before = Counter({kind: self.client.ledger.count(kind) for kind in RequestKind})
-        report = await self.crawl()
-        after = Counter({kind: self.client.ledger.count(kind) for kind in RequestKind})
-        return {str(kind): count for kind, count in (after - before).items()}, report
+        crawl = asyncio.ensure_future(self.crawl())
+        return await self.cost(crawl), crawl.result()
+
+    async def cost(self, look: Awaitable[object]) -> dict[str, int]:
+        """Return what requests a look takes, by kind."""
+        before = Counter(self.spent())
+        await look
+        return dict(Counter(self.spent()) - before)
+
+    def spent(self) -> dict[str, int]:
+        """Return what requests this client has made, by kind; kinds not used are left out."""
+        counts = {str(kind): self.client.ledger.count(kind) for kind in RequestKind}
+        return {kind: count for kind, count in counts.items() if count}
 
     def restart(self, **settings: Any) -> None:
         """Forget all but the store: a new client, which knows nothing of the registry, and a new crawler."""

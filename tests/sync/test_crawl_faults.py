@@ -427,7 +427,7 @@ async def test_a_tag_named_by_another_algorithm(rig: Rig) -> None:
     ],
 )
 async def test_a_config_that_cannot_be_had(rig: Rig, fault: int | Answer, is_stored: bool) -> None:
-    """An image without its config is shown as it is if asking again is no use, else left to the next crawl."""
+    """An image without its config is shown as it is if asking again is no use, else it waits for that."""
     rig.registry.supports_referrers = False
     built = image("a", architecture="riscv64")
     push(rig.registry, "web", built, "v1")
