@@ -88,7 +88,7 @@ async def test_a_crawl_that_was_cut_off_goes_on_at_once(rig: Rig) -> None:
 
 
 async def test_failures_back_off(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-    """A registry that is down is asked again after a wait that doubles, and at the interval once it is back."""
+    """A registry that is down is asked again after waits that double; once it is back, at the interval."""
     rig.registry.faults = lambda request: 503
     waits = Waits(rig, 5)
 
