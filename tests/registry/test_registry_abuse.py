@@ -88,7 +88,7 @@ async def test_slow_request_frees_its_slot(make_client: MakeClient) -> None:
     """Requests that time out do not keep others from being sent."""
     async with (
         HostileServer({MANIFEST: stay_silent, "/v2/": respond()}) as server,
-        make_client(url=server.url, timeout=0.5, concurrency=1) as client,
+        make_client(url=server.url, timeout=2, concurrency=1) as client,
     ):
         with pytest.raises(RegistryUnreachableError):
             await client.get_manifest(A, V1)
