@@ -116,12 +116,12 @@ def count_contents(
         db,
         """
         INSERT INTO content_total (blob_id, artifacts, live, use_id, old_artifacts, old_live)
-        SELECT c.blob_id, c.artifacts, c.live, rb.id,
+        SELECT change.blob_id, change.artifacts, change.live, rb.id,
             COALESCE(rb.artifact_count, 0), COALESCE(rb.live_artifact_count, 0)
         FROM (SELECT blob_id, SUM(artifacts) AS artifacts, SUM(live) AS live
-            FROM content_change GROUP BY blob_id) AS c
-        LEFT JOIN repository_blob AS rb ON rb.repository_id = :repository AND rb.blob_id = c.blob_id
-        WHERE c.artifacts <> 0 OR c.live <> 0
+            FROM content_change GROUP BY blob_id) AS change
+        LEFT JOIN repository_blob AS rb ON rb.repository_id = :repository AND rb.blob_id = change.blob_id
+        WHERE change.artifacts <> 0 OR change.live <> 0
         """,
         {"repository": repository_id},
     )
@@ -204,15 +204,15 @@ def _add_totals(
         SELECT {_sums("repository_turn", "live_repository_turn")},
             {_sums("registry_turn", "live_registry_turn")}
         FROM (
-            SELECT t.artifacts, t.live,
+            SELECT total.artifacts, total.live,
                 COALESCE(b.size, 0) AS size,
                 CASE WHEN b.is_foreign THEN 0 ELSE COALESCE(b.size, 0) END AS stored,
                 CASE WHEN b.is_layer THEN 1 ELSE 0 END AS layer,
-                {_turn("t.old_artifacts", "t.artifacts")} AS repository_turn,
-                {_turn("t.old_live", "t.live")} AS live_repository_turn,
-                {_turn("b.artifact_count", "t.artifacts")} AS registry_turn,
-                {_turn("b.live_artifact_count", "t.live")} AS live_registry_turn
-            FROM content_total AS t JOIN blob AS b ON b.id = t.blob_id
+                {_turn("total.old_artifacts", "total.artifacts")} AS repository_turn,
+                {_turn("total.old_live", "total.live")} AS live_repository_turn,
+                {_turn("b.artifact_count", "total.artifacts")} AS registry_turn,
+                {_turn("b.live_artifact_count", "total.live")} AS live_registry_turn
+            FROM content_total AS total CROSS JOIN blob AS b WHERE b.id = total.blob_id
         ) AS turned
         """,
     )
@@ -248,11 +248,10 @@ def _count_in_repository(db: Connection, repository_id: int) -> None:
     run(
         db,
         """
-        UPDATE repository_blob
-        SET artifact_count = t.old_artifacts + t.artifacts, live_artifact_count = t.old_live + t.live
-        FROM content_total AS t
-        WHERE repository_blob.id IN (SELECT use_id FROM content_total WHERE use_id IS NOT NULL)
-            AND repository_blob.blob_id = t.blob_id
+        UPDATE repository_blob SET artifact_count = total.old_artifacts + total.artifacts,
+        live_artifact_count = total.old_live + total.live FROM content_total AS total WHERE
+        repository_blob.id IN (SELECT use_id FROM content_total WHERE use_id IS NOT NULL) AND
+        repository_blob.blob_id = total.blob_id
         """,
     )
 
@@ -262,13 +261,13 @@ def _count_in_registry(db: Connection) -> None:
         db,
         f"""
         UPDATE blob
-        SET artifact_count = artifact_count + t.artifacts,
-            live_artifact_count = live_artifact_count + t.live,
-            repository_count = repository_count + {_turn("t.old_artifacts", "t.artifacts")},
-            live_repository_count = live_repository_count + {_turn("t.old_live", "t.live")},
-            saved_bytes = {_SAVED.format(count="(artifact_count + t.artifacts)")}
-        FROM content_total AS t
-        WHERE blob.id IN (SELECT blob_id FROM content_total) AND blob.id = t.blob_id
+        SET artifact_count = artifact_count + total.artifacts,
+            live_artifact_count = live_artifact_count + total.live,
+            repository_count = repository_count + {_turn("total.old_artifacts", "total.artifacts")},
+            live_repository_count = live_repository_count + {_turn("total.old_live", "total.live")},
+            saved_bytes = {_SAVED.format(count="(artifact_count + total.artifacts)")}
+        FROM content_total AS total
+        WHERE blob.id IN (SELECT blob_id FROM content_total) AND blob.id = total.blob_id
         """,
     )
 
@@ -297,36 +296,41 @@ def count_blob_changes(db: Connection, registry_id: int, changes: Sequence[BlobC
         WHERE id IN (SELECT blob_id FROM blob_change)
         """,
     )
-    users = "SELECT ab.artifact_id FROM blob_change AS c JOIN artifact_blob AS ab ON ab.blob_id = c.blob_id"
-    set_sizes(db, find_holders(db, set(read_column(db, f"{users} WHERE c.size <> 0"))))
+    users = """
+        SELECT ab.artifact_id FROM blob_change AS change CROSS JOIN artifact_blob AS ab
+        WHERE ab.blob_id = change.blob_id AND change.size <> 0
+        """
+    set_sizes(db, find_holders(db, set(read_column(db, users))))
 
 
 def _add_to_totals(db: Connection, registry_id: int) -> None:
     """Add blob_change to the totals of every repository that uses one of its blobs, and of the registry."""
     names = _TOTALS[2:]
-    set_clause = ", ".join(f"{name} = {{table}}.{name} + d.{name}" for name in names)
+    set_clause = ", ".join(f"{name} = {{table}}.{name} + more.{name}" for name in names)
     sums = """
-        SUM(c.layer * CASE WHEN u.artifact_count > 0 THEN 1 ELSE 0 END) AS layer_count,
-        SUM(c.layer * CASE WHEN u.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_layer_count,
-        SUM(c.size * u.artifact_count) AS logical_bytes,
-        SUM(c.size * u.live_artifact_count) AS live_logical_bytes,
-        SUM(c.stored * CASE WHEN u.artifact_count > 0 THEN 1 ELSE 0 END) AS stored_bytes,
-        SUM(c.stored * CASE WHEN u.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_stored_bytes"""
+        SUM(change.layer * CASE WHEN used.artifact_count > 0 THEN 1 ELSE 0 END) AS layer_count,
+        SUM(change.layer * CASE WHEN used.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_layer_count,
+        SUM(change.size * used.artifact_count) AS logical_bytes,
+        SUM(change.size * used.live_artifact_count) AS live_logical_bytes,
+        SUM(change.stored * CASE WHEN used.artifact_count > 0 THEN 1 ELSE 0 END) AS stored_bytes,
+        SUM(change.stored * CASE WHEN used.live_artifact_count > 0 THEN 1 ELSE 0 END) AS live_stored_bytes"""
     run(
         db,
         f"""
         UPDATE repository SET {set_clause.format(table="repository")}
-        FROM (SELECT u.repository_id AS id, {sums}
-            FROM blob_change AS c JOIN repository_blob AS u ON u.blob_id = c.blob_id
-            GROUP BY u.repository_id) AS d
-        WHERE repository.id = d.id
+        FROM (SELECT used.repository_id AS id, {sums}
+            FROM blob_change AS change CROSS JOIN repository_blob AS used
+            WHERE used.blob_id = change.blob_id
+            GROUP BY used.repository_id) AS more
+        WHERE repository.id = more.id
         """,
     )
     run(
         db,
         f"""
         UPDATE registry SET {set_clause.format(table="registry")}
-        FROM (SELECT {sums} FROM blob_change AS c JOIN blob AS u ON u.id = c.blob_id) AS d
+        FROM (SELECT {sums}
+            FROM blob_change AS change CROSS JOIN blob AS used WHERE used.id = change.blob_id) AS more
         WHERE registry.id = :registry
         """,
         {"registry": registry_id},

@@ -60,11 +60,11 @@ _UNKNOWN = _DOWN + "SELECT DISTINCT root FROM down WHERE NOT has_manifest"
 _SUMS = (
     _DOWN
     + """
-SELECT u.root, SUM(COALESCE(b.size, 0))
+SELECT held.root, SUM(COALESCE(b.size, 0))
 FROM (SELECT DISTINCT down.root, ab.blob_id
-    FROM down JOIN artifact_blob AS ab ON ab.artifact_id = down.id) AS u
-JOIN blob AS b ON b.id = u.blob_id
-GROUP BY u.root
+    FROM down JOIN artifact_blob AS ab ON ab.artifact_id = down.id) AS held
+JOIN blob AS b ON b.id = held.blob_id
+GROUP BY held.root
 """
 )
 
