@@ -113,6 +113,6 @@ def _heat(builder: StoreBuilder, registry: int, layer: int, repositories: int) -
             builder.rows["artifact_blob"].append({"artifact_id": artifact, "blob_id": blob})
             key = len(builder.rows["repository_blob"]) + 1
             holder = {"id": key, "repository_id": repository, "blob_id": blob, "artifact_count": 1}
-            builder.rows["repository_blob"].append(holder)
+            builder.rows["repository_blob"].append({**holder, "is_layer": blob == layer})
     for name in ("artifact_count", "repository_count"):
         builder.row("blob", layer)[name] += repositories

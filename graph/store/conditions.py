@@ -159,10 +159,11 @@ def is_present_layer(table: FromClause) -> ColumnElement[bool]:
     It is spelled as the indexes on layers spell it: an index on part of a table serves only a query with the
     index's own condition, and what SQLAlchemy takes for a boolean it spells `is_layer = 1` for SQLite.
     """
-    return and_(_bare_is_layer(table), table.c.artifact_count > literal_column("0"))
+    return and_(is_layer(table), table.c.artifact_count > literal_column("0"))
 
 
-def _bare_is_layer(table: FromClause) -> ColumnElement[Any]:
+def is_layer(table: FromClause) -> ColumnElement[Any]:
+    """Return the condition that a row of `blob` or `repository_blob` is of a layer, spelled as indexes do."""
     return literal_column(f"{table.name}.is_layer")  # type: ignore[attr-defined]  # a table or an alias
 
 

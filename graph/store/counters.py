@@ -230,9 +230,10 @@ def _count_in_repository(db: Connection, repository_id: int) -> None:
     run(
         db,
         """
-        INSERT INTO repository_blob (repository_id, blob_id, artifact_count, live_artifact_count)
-        SELECT :repository, blob_id, artifacts, live FROM content_total
-        WHERE old_artifacts = 0 ORDER BY blob_id
+        INSERT INTO repository_blob (repository_id, blob_id, is_layer, artifact_count, live_artifact_count)
+        SELECT :repository, content_total.blob_id, b.is_layer, artifacts, live
+        FROM content_total JOIN blob AS b ON b.id = content_total.blob_id
+        WHERE old_artifacts = 0 ORDER BY content_total.blob_id
         """,
         {"repository": repository_id},
     )
@@ -289,6 +290,14 @@ def count_blob_changes(db: Connection, registry_id: int, changes: Sequence[BlobC
         [(change.blob_id, change.size, change.stored, change.layer) for change in felt],
     )
     _add_to_totals(db, registry_id)
+    run(
+        db,
+        """
+        UPDATE repository_blob
+        SET is_layer = (SELECT b.is_layer FROM blob AS b WHERE b.id = repository_blob.blob_id)
+        WHERE blob_id IN (SELECT blob_id FROM blob_change WHERE layer <> 0)
+        """,
+    )
     run(
         db,
         f"""

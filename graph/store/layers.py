@@ -18,7 +18,7 @@ from sqlalchemy import (
     true,
 )
 
-from graph.store.conditions import is_present_layer, layer_narrowing
+from graph.store.conditions import is_layer, is_present_layer, layer_narrowing
 from graph.store.filters import LayerFilter, LayerOrder, Order
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
@@ -127,7 +127,7 @@ def _in_repository(
     visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
 ) -> tuple[Members, Sort]:
     conditions, sort = _narrow(filter, order)
-    shown = (is_present_layer(_item), visibility.restrict(_holder.c.repository_id))
+    shown = (is_layer(_holder), visibility.restrict(_holder.c.repository_id))
     source = _holder.join(_item, _item.c.id == _holder.c.blob_id)
     parent = _holder.c.repository_id
     return Members("repository.layers", source, _holder.c.blob_id, parent, (*shown, *conditions)), sort

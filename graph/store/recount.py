@@ -284,11 +284,11 @@ class _Repository:
             counted = artifact.content if artifact.is_present else set()
             yield from _compare(f"artifact {key} artifact_blob", stored[key], counted)
         rows = {
-            blob: (count, live)
-            for blob, count, live in _rows(
+            blob: (bool(is_layer), count, live)
+            for blob, is_layer, count, live in _rows(
                 db,
                 """
-                SELECT blob_id, artifact_count, live_artifact_count FROM repository_blob
+                SELECT blob_id, is_layer, artifact_count, live_artifact_count FROM repository_blob
                 WHERE repository_id = :key
                 """,
                 key=self.key,
@@ -296,10 +296,10 @@ class _Repository:
         }
         yield from _compare(f"repository {self.key} repository_blob", rows, self._uses())
 
-    def _uses(self) -> dict[int, tuple[int, int]]:
+    def _uses(self) -> dict[int, tuple[bool, int, int]]:
         uses = Counter(blob for artifact in self.present for blob in artifact.content)
         live = Counter(blob for artifact in self.present if artifact.is_live for blob in artifact.content)
-        return {blob: (count, live[blob]) for blob, count in uses.items()}
+        return {blob: (bool(self.blobs[blob][2]), count, live[blob]) for blob, count in uses.items()}
 
     def _count_totals(self, db: Connection) -> Iterator[Difference]:
         counted: list[int] = []

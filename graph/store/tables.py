@@ -354,10 +354,18 @@ repository_blob = Table(  # derived: which repositories hold a blob, in the orde
     Column("id", Key, primary_key=True),
     Column("repository_id", Key, ForeignKey("repository.id"), nullable=False),
     Column("blob_id", Key, ForeignKey("blob.id"), nullable=False),
+    _flag("is_layer"),  # the blob's: every build of an image brings two blobs that are none
     _count("artifact_count"),  # never 0: the row goes when the last artifact does
     _count("live_artifact_count"),
     UniqueConstraint("repository_id", "blob_id"),
     Index("ix_repository_blob_blob", "blob_id", "id"),
+    Index(
+        "ix_repository_blob_layer",
+        "repository_id",
+        "blob_id",
+        sqlite_where=text("is_layer"),
+        postgresql_where=text("is_layer"),
+    ),
 )
 
 referrer = Table(  # derived: what refers to what inside a repository

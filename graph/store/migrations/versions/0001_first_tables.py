@@ -313,6 +313,7 @@ def _create_repository_blob() -> None:
         sa.Column("id", KEY, nullable=False),
         sa.Column("repository_id", KEY, nullable=False),
         sa.Column("blob_id", KEY, nullable=False),
+        _flag("is_layer"),
         _count("artifact_count"),
         _count("live_artifact_count"),
         _foreign_key("fk_repository_blob_blob_id", "blob_id", "blob.id"),
@@ -323,6 +324,9 @@ def _create_repository_blob() -> None:
         ),
     )
     op.create_index("ix_repository_blob_blob", "repository_blob", ["blob_id", "id"])
+    op.create_index(
+        "ix_repository_blob_layer", "repository_blob", ["repository_id", "blob_id"], **_where("is_layer")
+    )
 
 
 def _create_artifact_blob() -> None:
