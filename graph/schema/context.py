@@ -26,6 +26,10 @@ T = TypeVar("T")
 # 2 KiB, a typical config 8; the largest allowed has 8 MiB.
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 
+# Bytes of documents that one answer may show. It is another bound than the one above: under many aliases, or
+# for many keys of one thing, a document that is held once is shown a thousand times.
+MAX_SHOWN_BYTES = 32 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -158,6 +162,7 @@ class Context:
         self.selected: dict[tuple[int, str], Batch] = {}  # by field node of the query: see fields.py
         self.nodes = 0
         self.document_bytes_left = MAX_DOCUMENT_BYTES
+        self.shown_bytes = 0
         self.stale: list[Stale] = []
         self.oldest_observed_at: datetime | None = None
         # The refreshes of this request, by what was refreshed: nothing is asked twice, see staleness.py.
@@ -172,6 +177,12 @@ class Context:
         if self.nodes + nodes > self.limits.node_budget:
             raise QueryTooCostlyError(self.nodes + nodes, self.limits.node_budget)
         self.nodes += nodes
+
+    def show(self, size: int) -> None:
+        """Count the bytes of a document each time it is shown; raise QueryTooCostlyError at the bound."""
+        if self.shown_bytes + size > MAX_SHOWN_BYTES:
+            raise QueryTooCostlyError(self.shown_bytes + size, MAX_SHOWN_BYTES, "bytes of documents")
+        self.shown_bytes += size
 
     @property
     def nodes_left(self) -> int:

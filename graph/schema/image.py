@@ -97,6 +97,7 @@ def _given(
 
 def _raw(read: ReadConfig, context: Context) -> str:
     check_hidden(context, *Hidden)
+    context.show(len(read.text))
     return read.text
 
 

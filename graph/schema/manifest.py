@@ -121,6 +121,7 @@ def _text_of(data: bytes) -> str:
 def _show_document(row: ManifestIn, context: Context, document: Any) -> Any:
     if row.media_type in SCHEMA1_TYPES:  # it carries the configs of its layers
         check_hidden(context, *Hidden)
+    context.show(row.size)
     return document
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builders import Built, make_image, make_layer
-from live.census import list_repositories, take_census
 from live.client import Graph
 from live.conftest import RIGS
 from live.rigs import kill, ocigraph, wait_until
@@ -28,7 +28,10 @@ TAG = """query ($name: String!, $tag: String!) { repository(name: $name) {
 LAYER = """query ($digests: [Digest!]!) { layers(digests: $digests) {
     artifactCount repositories(first: 10) { nodes { name } } } }"""
 
-NAMES = "{ registry { repositories(first: 100) { totalCount } } }"
+CRAWL = "{ registry { sync { startedAt lastFinishedAt } artifacts(first: 1) { totalCount } } }"
+
+# In the registry whose crawl is killed: enough for a crawl that is still on its way when it is looked at.
+REPOSITORIES = 40
 
 
 @pytest.fixture(params=["docker-registry", "crane"])
@@ -61,11 +64,6 @@ def known(graph: Graph) -> dict[str, tuple[str | None, bool, list[str]]]:
         )
         for node in repository["artifacts"]["nodes"]
     }
-
-
-def count_repositories(graph: Graph) -> int | None:
-    """How many are known; None while there are none."""
-    return graph.ask(NAMES)["registry"]["repositories"]["totalCount"] or None
 
 
 def test_moved_tag_leaves_the_old_artifact_untagged(url: str, tmp_path: Path) -> None:
@@ -116,19 +114,34 @@ def test_no_cache_sees_a_push_at_once(url: str, tmp_path: Path) -> None:
 
 
 def test_killed_crawl_goes_on(url: str, tmp_path: Path) -> None:
-    """`kill -9` at any point of the first crawl, then a start: in the end everything is known."""
-    for n in range(40):
-        push(url, f"team{n % 4}/app{n}", make_app(f"build {n}"), "v1", "latest")
+    """`kill -9` in the first crawl, twice: the next start goes on with it, and in the end all is known."""
+    pushed = {}
+    for n in range(REPOSITORIES):
+        name = f"team{n % 4}/app{n}"
+        pushed[name] = push(url, name, make_app(f"build {n}"), "v1")
     store = tmp_path / "store.db"
-    for _ in range(3):
+    killed = []
+    for at_least in (1, REPOSITORIES // 2):
         with ocigraph(url, store) as (server, running):
-            graph = Graph(server)
-            wait_until("a repository", partial(count_repositories, graph))
+            sync = wait_until("a part of the crawl", partial(read_crawl, Graph(server), at_least))
             kill(running)
+        killed.append(sync)
+    assert killed[0]["lastFinishedAt"] is None
     with ocigraph(url, store) as (server, _):
         graph = Graph(server)
         graph.wait_for_crawl()
-        for name, tags in take_census(url, list_repositories(url)).tags.items():
-            for tag, digest in tags.items():
-                found = graph.ask(TAG, {"name": name, "tag": tag})["repository"]["tag"]
-                assert digest == found["artifact"]["digest"]
+        finished = read_crawl(graph, at_least=REPOSITORIES)
+        assert finished is not None
+        assert killed[0]["startedAt"] == finished["startedAt"]
+        for name, digest in pushed.items():
+            found = graph.ask(TAG, {"name": name, "tag": "v1"})["repository"]["tag"]
+            assert digest == found["artifact"]["digest"]
+        shared = graph.ask(LAYER, {"digests": [layer_of(make_app("build 0")), make_layer("base").digest]})
+        assert [1, REPOSITORIES] == [layer["artifactCount"] for layer in shared["layers"]]
+
+
+def read_crawl(graph: Graph, at_least: int) -> dict[str, Any] | None:
+    """How the crawl stands, once so many artifacts are known."""
+    registry = graph.ask(CRAWL)["registry"]
+    sync: dict[str, Any] = registry["sync"]
+    return sync if registry["artifacts"]["totalCount"] >= at_least else None

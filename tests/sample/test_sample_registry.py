@@ -287,7 +287,7 @@ async def test_referrers_are_an_index_of_descriptors(connect: Connect) -> None:
         },
     ]
     assert (index["schemaVersion"], index["mediaType"]) == (2, OCI_INDEX)
-    assert sorted(expected, key=lambda descriptor: descriptor["digest"]) == index["manifests"]
+    assert sorted(expected, key=lambda descriptor: str(descriptor["digest"])) == index["manifests"]
 
 
 async def test_index_may_be_a_referrer(connect: Connect) -> None:

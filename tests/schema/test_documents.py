@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from graph.schema.context import MAX_DOCUMENT_BYTES, Limits
+from graph.schema.context import MAX_DOCUMENT_BYTES, MAX_SHOWN_BYTES, Limits
+from graph.schema.execution import MAX_ERRORS
 from graph.schema.fields import SHORT_LIST
 from requests_to_graph import graph_of, paths_of
 from schema_stores import OCI_CONFIG_TYPE
@@ -141,3 +142,31 @@ async def test_configs_that_cannot_be_read() -> None:
             ("broken", "createdBy"): "MALFORMED_MANIFEST",
             ("missing", "config"): "NOT_OBSERVED",
         } == found
+
+
+async def test_shown_documents_are_bounded() -> None:
+    """A document that is read once may not be shown without end under other names."""
+    size = MAX_SHOWN_BYTES // 10 + 1
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "large", observed_at=NOW)
+    manifest = builder.manifest(registry, data=b"{}" + b" " * (size - 2))
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    names = " ".join(f"n{number}: raw" for number in range(12))
+    async with graph_of(builder) as graph:
+        response = await graph.ask(f'{{ artifact(reference: "large") {{ manifest {{ {names} }} }} }}')
+
+        shown = response["data"]["artifact"]["manifest"].values()
+        assert [9, 3] == [sum(text is not None for text in shown), sum(text is None for text in shown)]
+        assert {"QUERY_TOO_COSTLY"} == set(paths_of(response).values())
+
+
+async def test_listed_errors_are_bounded() -> None:
+    """An answer lists so many errors, and tells how many it leaves out."""
+    ids = ", ".join(['"nothing"'] * 600)
+    async with graph_of(StoreBuilder()) as graph:
+        response = await graph.ask(f"{{ a: nodes(ids: [{ids}]) {{ id }} b: nodes(ids: [{ids}]) {{ id }} }}")
+
+        assert MAX_ERRORS + 1 == len(response["errors"])
+        assert "TOO_MANY_ERRORS" == response["errors"][-1]["extensions"]["code"]
+        assert "200 more" in response["errors"][-1]["message"]
