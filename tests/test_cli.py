@@ -54,6 +54,14 @@ def test_query_with_errors_ends_with_1(store: str) -> None:
     assert json.loads(answer.stdout)["errors"]
 
 
+def test_empty_query(store: str) -> None:
+    """Nothing on standard input is refused as any other bad query, without a traceback."""
+    answer = run("query", "-", "--store", store)
+
+    assert 1 == answer.returncode
+    assert "INVALID_QUERY" == json.loads(answer.stdout)["errors"][0]["extensions"]["code"]
+
+
 def test_query_without_a_store(tmp_path: Path) -> None:
     """A path that holds no store is a mistake of the caller's, and no store is made of it."""
     missing = tmp_path / "missing.sqlite3"
