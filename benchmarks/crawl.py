@@ -16,37 +16,27 @@ from pathlib import Path
 
 import aiohttp
 
-from benchmarks.ingest import MANIFEST, digest_of, make_image
+from benchmarks.report import print_head, print_row
+from builders import OCI_MANIFEST, make_image
 from graph.app import crawl
 from graph.settings import load_settings
 from live.rigs import docker_registry
+from live.seeding import push
 
 CONCURRENCY = 16
 
 
-async def put_image(session: aiohttp.ClientSession, url: str, name: str, tag: str, number: int) -> list[str]:
-    """Push an image by plain PUTs; the URLs that a first crawl gets for it. Its layers are left out."""
-    manifest, config = make_image(number, layers=0)
-    async with session.post(f"{url}/v2/{name}/blobs/uploads/") as begun:
-        location = begun.headers["Location"]
-    blob = {"digest": digest_of(config)}
-    async with session.put(location, params=blob, data=config) as reply:
-        reply.raise_for_status()
-    headers = {"Content-Type": MANIFEST}
-    async with session.put(f"{url}/v2/{name}/manifests/{tag}", data=manifest, headers=headers) as reply:
-        reply.raise_for_status()
-    return [f"{url}/v2/{name}/manifests/{tag}", f"{url}/v2/{name}/blobs/{digest_of(config)}"]
-
-
-async def fill(url: str, repositories: int, tags: int) -> list[str]:
-    """Push images; every URL that a first crawl gets."""
+def fill(url: str, repositories: int, tags: int) -> list[str]:
+    """Push images without layers, each with a config of its own; every URL that a first crawl gets."""
     urls = [f"{url}/v2/", f"{url}/v2/_catalog?n=1000"]
-    async with aiohttp.ClientSession() as session:
-        for repository in range(repositories):
-            name = f"team/app-{repository}"
-            urls.append(f"{url}/v2/{name}/tags/list?n=1000")
-            for tag in range(tags):
-                urls += await put_image(session, url, name, f"v{tag}", repository * tags + tag)
+    for repository in range(repositories):
+        name = f"team/app-{repository}"
+        urls.append(f"{url}/v2/{name}/tags/list?n=1000")
+        for tag in range(tags):
+            image = make_image([], author=f"{name}:v{tag}")
+            push(url, name, image, f"v{tag}")
+            (config,) = image.blobs
+            urls += [f"{url}/v2/{name}/manifests/v{tag}", f"{url}/v2/{name}/blobs/{config.digest}"]
     return urls
 
 
@@ -55,7 +45,7 @@ async def fetch_bare(urls: list[str]) -> float:
     waiting = iter(urls)
     connector = aiohttp.TCPConnector(limit=CONCURRENCY)
     began = time.perf_counter()
-    async with aiohttp.ClientSession(connector=connector, headers={"Accept": MANIFEST}) as session:
+    async with aiohttp.ClientSession(connector=connector, headers={"Accept": OCI_MANIFEST}) as session:
 
         async def work() -> None:
             for url in waiting:
@@ -86,16 +76,15 @@ async def crawl_once(url: str) -> tuple[float, int]:
 
 async def compare(url: str, repositories: int, tags: int, rounds: int) -> None:
     """Print the table."""
-    urls = await fill(url, repositories, tags)
+    urls = fill(url, repositories, tags)
     bare, ours, requests = [], [], 0
     for _ in range(rounds):
         bare.append(await fetch_bare(urls))
         spent, requests = await crawl_once(url)
         ours.append(spent)
     slow, fast = statistics.median(ours), statistics.median(bare)
-    print("| URLs | requests of the crawl | bare aiohttp (s) | crawl (s) | ratio |")
-    print("| --- | --- | --- | --- | --- |")
-    print(f"| {len(urls)} | {requests} | {fast:.2f} | {slow:.2f} | {slow / fast:.2f} |")
+    print_head(["registry", "URLs", "requests of the crawl", "bare aiohttp (s)", "crawl (s)", "ratio"])
+    print_row(["docker-registry", len(urls), requests, f"{fast:.2f}", f"{slow:.2f}", f"{slow / fast:.2f}"])
 
 
 def main(repositories: int = 50, tags: int = 20, rounds: int = 5) -> None:
