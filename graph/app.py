@@ -6,8 +6,9 @@ one answer from what is stored (`answer`). What is opened here is closed here, w
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +38,7 @@ from graph.store.registries import load_registries, load_registry_statuses
 from graph.store.rows import RegistryRow
 from graph.store.visibility import Visibility
 from graph.sync.crawl import Crawler
-from graph.sync.freshness import CacheControl, demand_of, parse_cache_control
+from graph.sync.freshness import CacheControl, Demand, demand_of, parse_cache_control
 from graph.sync.refresh import Refresher
 from graph.sync.report import CrawlReport, Progress
 from graph.sync.upstream import Upstream
@@ -160,15 +161,36 @@ async def read_catalogs(store: Store, keys: Sequence[int]) -> dict[int, datetime
     }
 
 
-async def crawl(
+@asynccontextmanager
+async def open_context(
     settings: Settings,
+    store: Store,
+    registries: Registries,
     *,
-    clock: Clock = utc_now,
-    transports: Mapping[RegistryName, Transport] | None = None,
-    progress: Callable[[RegistryName, Progress], None] | None = None,
+    refresher: Refresher | None,
+    demand: Demand,
+    clock: Clock,
+) -> AsyncIterator[Context]:
+    """One request: a view of the store, and the time and the nodes it may use from now on."""
+    deadline = asyncio.get_running_loop().time() + settings.time_limit
+    async with store.snapshot(deadline=deadline) as snapshot:
+        yield Context(
+            snapshot=snapshot,
+            registries=registries,
+            refresher=refresher,
+            demand=demand,
+            clock=clock,
+            limits=Limits.of(settings),
+            hide=settings.hide,
+            deadline=deadline,
+        )
+
+
+async def crawl(
+    settings: Settings, *, progress: Callable[[RegistryName, Progress], None] | None = None
 ) -> list[CrawlReport]:
     """Crawl every registry of the settings once, all at the same time; their reports in order."""
-    async with open_parts(settings, clock=clock, transports=transports) as parts:
+    async with open_parts(settings) as parts:
 
         async def crawl_one(upstream: Upstream) -> CrawlReport:
             def tell(now: Progress) -> None:
@@ -180,9 +202,7 @@ async def crawl(
         return await asyncio.gather(*map(crawl_one, parts.upstreams))
 
 
-async def answer(
-    settings: Settings, query: str, variables: Mapping[str, Any], *, clock: Clock = utc_now
-) -> dict[str, Any]:
+async def answer(settings: Settings, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The response map of one query, from what is stored and nothing else.
 
     The registries are those of the store: none has to be in the settings. Raises StoreError when the store
@@ -190,23 +210,14 @@ async def answer(
     """
     store = open_store(settings.store)
     try:
-        limits = Limits.of(settings)
-        loop = asyncio.get_running_loop()
-        async with store.snapshot(deadline=loop.time() + settings.time_limit) as snapshot:
+        async with store.snapshot() as snapshot:
             rows = await snapshot.read(load_registries, Visibility.everything())
-            registries = Registries(rows, await read_catalogs(store, [row.key for row in rows]))
-            snapshot.statements.clear()
-            context = Context(
-                snapshot=snapshot,
-                registries=registries,
-                refresher=None,
-                demand=demand_of(CacheControl(), max_age=float("inf"), min_refresh_age=0),
-                clock=clock,
-                limits=limits,
-                hide=settings.hide,
-                deadline=loop.time() + settings.time_limit,
-            )
-            return await execute(build_schema(limits), context, query, variables)
+        registries = Registries(rows, await read_catalogs(store, [row.key for row in rows]))
+        any_age = demand_of(CacheControl(), max_age=math.inf, min_refresh_age=0)
+        async with open_context(
+            settings, store, registries, refresher=None, demand=any_age, clock=utc_now
+        ) as context:
+            return await execute(build_schema(context.limits), context, query, variables)
     finally:
         store.close()
 
@@ -216,15 +227,14 @@ def create_app(
     *,
     clock: Clock = utc_now,
     transports: Mapping[RegistryName, Transport] | None = None,
-    prepare: Callable[[Parts], Any] | None = None,
+    prepare: Callable[[Parts], Awaitable[None]] | None = None,
 ) -> Starlette:
     """The ASGI application of `ocigraph serve`. Its lifespan opens the parts and starts to crawl.
 
     `prepare` is awaited with the parts before anything is served or crawled.
     Raises SettingsError when the file of the bearer token cannot be used.
     """
-    limits = Limits.of(settings)
-    schema = build_schema(limits)
+    schema = build_schema(Limits.of(settings))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -241,27 +251,18 @@ def create_app(
             async with _keep_up(settings, parts):
                 yield
 
-    @asynccontextmanager
-    async def open_context(request: Request) -> AsyncIterator[Context]:
+    def open_request(request: Request) -> AbstractAsyncContextManager[Context]:
         parts: Parts = request.app.state.parts
-        deadline = asyncio.get_running_loop().time() + settings.time_limit
         asked = parse_cache_control(",".join(request.headers.getlist("cache-control")))
-        async with parts.store.snapshot(deadline=deadline) as snapshot:
-            yield Context(
-                snapshot=snapshot,
-                registries=parts.registries,
-                refresher=parts.refresher,
-                demand=demand_of(asked, max_age=settings.max_age, min_refresh_age=settings.min_refresh_age),
-                clock=clock,
-                limits=limits,
-                hide=settings.hide,
-                deadline=deadline,
-            )
+        demand = demand_of(asked, max_age=settings.max_age, min_refresh_age=settings.min_refresh_age)
+        return open_context(
+            settings, parts.store, parts.registries, refresher=parts.refresher, demand=demand, clock=clock
+        )
 
     async def run(context: Context, asked: Parameters) -> dict[str, Any]:
         return await execute(schema, context, asked.query, asked.variables, asked.operation_name)
 
-    endpoint = Endpoint(run, open_context, graphiql.render_page(EXAMPLES), settings.max_body_bytes)
+    endpoint = Endpoint(run, open_request, graphiql.render_page(EXAMPLES), settings.max_body_bytes)
     routes = [
         Route("/graphql", endpoint),
         Mount("/graphiql", StaticFiles(directory=graphiql.STATIC)),

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -117,6 +116,12 @@ async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
     return parse_parameters(given)
 
 
+def is_for_page(request: Request) -> bool:
+    """Whether a browser opens the address, rather than a client that asks a query."""
+    accepts_html = "text/html" in request.headers.get("accept", "")
+    return request.method == "GET" and accepts_html and "query" not in request.query_params
+
+
 class Endpoint:
     """`/graphql`: queries by GET and POST, and the page for a browser."""
 
@@ -145,8 +150,7 @@ class Endpoint:
     async def _answer(self, request: Request) -> Response:
         if request.method not in ("GET", "POST"):
             raise RequestError(405, "queries come by GET or POST", {"Allow": "GET, POST"})
-        accept = request.headers.get("accept")
-        if request.method == "GET" and "query" not in request.query_params and "text/html" in (accept or ""):
+        if is_for_page(request):
             return HTMLResponse(
                 self._page,
                 headers={
@@ -155,7 +159,7 @@ class Endpoint:
                     "Vary": "Accept",
                 },
             )
-        response_type = pick_response_type(accept)
+        response_type = pick_response_type(request.headers.get("accept"))
         parameters = await read_parameters(request, self._max_body_bytes)
         async with self._open_context(request) as context:
             body = await self._execute(context, parameters)
@@ -194,14 +198,9 @@ class BearerToken:
         await self._app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:
-        headers = Headers(scope=scope)
+        request = Request(scope)
         # The page itself holds nothing of the registry; what it asks for brings the token.
-        is_page = (
-            scope["method"] == "GET"
-            and "text/html" in headers.get("accept", "")
-            and not scope["query_string"]
-        )
-        if is_page or scope["path"].startswith(self._open_paths):
+        if is_for_page(request) or scope["path"].startswith(self._open_paths):
             return True
-        scheme, _, token = headers.get("authorization", "").partition(" ")
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)

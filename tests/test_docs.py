@@ -1,5 +1,6 @@
 """The docs keep up with the code: every setting and every error code is explained, as the code has it."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,6 +53,23 @@ def test_errors_are_documented() -> None:
     ]
 
     assert [] == missing
+
+
+def test_codes_without_a_class_are_documented() -> None:
+    """A code that a module writes out, beside those of the classes, is in docs/errors.md too."""
+    text = (DOCS / "errors.md").read_text()
+    written = {
+        code
+        for file in (DOCS.parent / "graph").rglob("*.py")
+        for line in (
+            r'"code": "([A-Z_0-9]+)"',
+            r'_refuse\(\s*(?:"[^"]*"|str\(error\)), "([A-Z_0-9]+)"',
+        )
+        for code in re.findall(line, file.read_text())
+    }
+
+    assert {"INVALID_REQUEST", "TOO_MANY_ERRORS", "UNAUTHENTICATED"} <= written
+    assert [] == [code for code in sorted(written) if f"| `{code}` |" not in text]
 
 
 def test_error_codes_are_one_to_one() -> None:
