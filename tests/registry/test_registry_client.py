@@ -324,7 +324,6 @@ class VendorDialect(OciDialect):
     """A registry that lists its tags elsewhere and in another shape, and tells when they were pushed."""
 
     name = "vendor"
-    prefers_head = True
     capabilities = {**OciDialect.capabilities, Capability.PUSH_TIME: CapabilityState.SUPPORTED}
 
     def tags(self, repository: RepositoryName) -> Listing:

@@ -24,10 +24,6 @@ class Dialect(Protocol):
     def capabilities(self) -> Mapping[Capability, CapabilityState]:
         """What is known of every registry of this kind before it is asked."""
 
-    @property
-    def prefers_head(self) -> bool:
-        """Look where a tag points with HEAD, and GET only what is new: for registries that meter GETs."""
-
     def catalog(self) -> Listing:
         """The list of repositories."""
 

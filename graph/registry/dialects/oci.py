@@ -14,8 +14,6 @@ class OciDialect:
     """Any registry that speaks `/v2/`."""
 
     name = "oci"
-    # One GET tells both where a tag points and what is there.
-    prefers_head = False
     # The specification has no call that lists manifests (distribution-spec #222) and none that tells times.
     capabilities: Mapping[Capability, CapabilityState] = {
         Capability.CATALOG: CapabilityState.UNKNOWN,
