@@ -34,7 +34,7 @@ from graph.registry.auth import Credentials
 from graph.registry.authorizer import Authorizer
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.origin import AddressGuard, parse_origin, resolve_redirect
-from graph.registry.transport import CONNECT_TIMEOUT, explain_failure
+from graph.registry.transport import explain_failure
 from graph.registry.wire import (
     MAX_ERROR_BYTES,
     USER_AGENT,
@@ -218,8 +218,7 @@ def _to_httpx(request: Request, url: str, authorization: str | None) -> httpx.Re
     if request.form is not None:
         headers.append(("Content-Type", "application/x-www-form-urlencoded"))
         content = request.form.encode()
-    extensions = {"timeout": {"connect": CONNECT_TIMEOUT}}
-    return httpx.Request(request.method, url, headers=headers, content=content, extensions=extensions)
+    return httpx.Request(request.method, url, headers=headers, content=content)
 
 
 async def _read_body(request: Request, response: httpx.Response) -> bytes:
