@@ -80,7 +80,6 @@ class Recipe:
     entrypoint: tuple[str, ...] | None = None
     cmd: tuple[str, ...] | None = None
     working_dir: str = ""
-    user: str = ""
     exposed_ports: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -96,7 +95,6 @@ class Recipe:
     def config(self, platform: Platform) -> bytes:
         """The config of the image."""
         settings: dict[str, Any] = {
-            "User": self.user,
             "ExposedPorts": {port: {} for port in self.exposed_ports} or None,
             "Env": list(self.env),
             "Entrypoint": self.entrypoint,
@@ -114,10 +112,9 @@ class Recipe:
         return dump_json(document)
 
 
-def describe(media_type: str, data: bytes, annotations: Mapping[str, str] | None = None) -> Descriptor:
+def describe(media_type: str, data: bytes) -> Descriptor:
     """The descriptor of the bytes."""
-    descriptor: Descriptor = {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
-    return {**descriptor, "annotations": dict(annotations)} if annotations else descriptor
+    return {"mediaType": media_type, "digest": sha256(data), "size": len(data)}
 
 
 def put_image(
@@ -127,35 +124,26 @@ def put_image(
     *tags: str,
     platform: Platform = AMD64,
     is_docker: bool = False,
-    annotations: Mapping[str, str] | None = None,
 ) -> Descriptor:
     """Push the image and give it the tags; its descriptor. `is_docker`: Docker's schema 2 in place of OCI."""
     config = recipe.config(platform)
     registry.put_blob(repository, config)
     layers = [step.layer(platform, DOCKER_LAYER if is_docker else OCI_LAYER) for step in recipe.layers]
     media_type = DOCKER_MANIFEST if is_docker else OCI_MANIFEST
-    manifest: dict[str, Any] = {
+    manifest = {
         "schemaVersion": 2,
         "mediaType": media_type,
         "config": describe(DOCKER_CONFIG if is_docker else OCI_CONFIG, config),
         "layers": layers,
     }
-    if annotations:
-        manifest["annotations"] = dict(annotations)
     return put_document(registry, repository, manifest, *tags)
 
 
 def put_index(
-    registry: SampleRegistry,
-    repository: str,
-    children: Sequence[Descriptor],
-    *tags: str,
-    annotations: Mapping[str, str] | None = None,
+    registry: SampleRegistry, repository: str, children: Sequence[Descriptor], *tags: str
 ) -> Descriptor:
     """Push an index of the children, whose descriptors carry their platforms already; its descriptor."""
-    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(children)}
-    if annotations:
-        index["annotations"] = dict(annotations)
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(children)}
     return put_document(registry, repository, index, *tags)
 
 

@@ -72,9 +72,9 @@ class SampleRegistry:
     - `gives_digest_header`: where false, Docker-Content-Digest and ETag are left out.
     - `faults`: a repository's name, or a path such as `/v2/_catalog`, to the status (or `Answer`) that every
       request for it gets; or a function from the `Request` to one of these, None for no fault.
-    - `hooks`: n to what runs, and may raise, before the nth request counted from 1; each runs once.
 
-    `requests` is the ledger of what arrived, in order. All of these are attributes and may be changed later.
+    All of these are attributes and may be changed later. `hooks` maps n to what runs, and may raise, before
+    the nth request counted from 1; each runs once. `requests` is the ledger of what arrived, in order.
     """
 
     def __init__(
@@ -84,7 +84,6 @@ class SampleRegistry:
         supports_referrers: bool = True,
         gives_digest_header: bool = True,
         faults: Faults | None = None,
-        hooks: Mapping[int, Hook] | None = None,
     ) -> None:
         if page_size < 1:
             raise ValueError(f"page_size is at least 1, not {page_size}")
@@ -92,7 +91,7 @@ class SampleRegistry:
         self.supports_referrers = supports_referrers
         self.gives_digest_header = gives_digest_header
         self.faults: Faults = {} if faults is None else faults
-        self.hooks: dict[int, Hook] = dict(hooks or {})
+        self.hooks: dict[int, Hook] = {}
         self.requests: list[Request] = []
         self.request_count = 0
         self.repositories: dict[str, StoredRepository] = {}
@@ -105,9 +104,9 @@ class SampleRegistry:
             raise ValueError(f"not a repository name: {repository!r}")
         return self.repositories.setdefault(repository, StoredRepository())
 
-    def put_blob(self, repository: str, data: bytes, *, digest: str | None = None) -> str:
-        """Keep the bytes; their digest. `digest` puts them under another name: a registry that lies."""
-        digest = digest or sha256(data)
+    def put_blob(self, repository: str, data: bytes) -> str:
+        """Keep the bytes; their digest."""
+        digest = sha256(data)
         self.put_repository(repository).blobs[digest] = Blob(len(data), data)
         return digest
 
