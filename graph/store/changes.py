@@ -12,9 +12,8 @@ from enum import StrEnum
 
 from graph.oci.digest import Digest
 from graph.oci.image import ImageConfig
-from graph.oci.liveness import Untagged
-from graph.oci.manifest import ArtifactKind, Manifest
-from graph.oci.reference import RegistryName, RepositoryName, TagName
+from graph.oci.manifest import Manifest
+from graph.oci.reference import RegistryName, TagName
 
 
 class Discovery(StrEnum):
@@ -74,17 +73,13 @@ class KnownTag:
 class KnownArtifact:
     """An artifact that is or was in the repository.
 
-    `is_root` when no index of the repository holds it and it refers to nothing: only asking for its digest
-    tells whether it is still there. `children` are the digests its manifest lists, present or not.
+    `children` are the digests its manifest lists, present or not.
     """
 
     has_manifest: bool
     is_present: bool
-    kind: ArtifactKind
-    untagged: Untagged | None
     error_code: str | None
     referrers_observed_at: datetime | None
-    is_root: bool
     subject: Digest | None
     children: tuple[Digest, ...]
     absent_at: datetime | None = None
@@ -94,11 +89,7 @@ class KnownArtifact:
 class KnownRepository:
     """All that is stored of one repository: its present tags, and its artifacts, absent ones included."""
 
-    key: int
-    name: RepositoryName
-    observed_at: datetime | None
-    crawled_at: datetime | None
-    is_present: bool
+    crawled_at: datetime | None = None
     tags: Mapping[TagName, KnownTag] = field(default_factory=dict)
     artifacts: Mapping[Digest, KnownArtifact] = field(default_factory=dict)
 

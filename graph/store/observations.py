@@ -14,8 +14,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from graph.oci.digest import Digest
-from graph.oci.liveness import Untagged
-from graph.oci.manifest import ArtifactKind
 from graph.oci.reference import RepositoryName, TagName, namespace_of
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run, run_rows
 from graph.store.changes import (
@@ -219,20 +217,11 @@ def load_known(db: Connection, repository_id: int) -> KnownRepository:
 
     Raises KeyError if there is no such repository.
     """
-    found = read_rows(
-        db,
-        "SELECT name, observed_at, crawled_at, absent_at IS NULL FROM repository WHERE id = :id",
-        {"id": repository_id},
-    )
+    found = read_column(db, "SELECT crawled_at FROM repository WHERE id = :id", {"id": repository_id})
     if not found:
         raise KeyError(repository_id)
-    name, observed_at, crawled_at, is_present = found[0]
     return KnownRepository(
-        key=repository_id,
-        name=name,
-        observed_at=moment_of(observed_at),
-        crawled_at=moment_of(crawled_at),
-        is_present=bool(is_present),
+        crawled_at=moment_of(found[0]),
         tags=_load_tags(db, repository_id),
         artifacts=_load_artifacts(db, repository_id),
     )
@@ -257,7 +246,7 @@ def _load_artifacts(db: Connection, repository_id: int) -> dict[Digest, KnownArt
     listed = read_rows(
         db,
         """
-        SELECT a.id, a.absent_at IS NULL, b.digest
+        SELECT a.id, b.digest
         FROM artifact AS a
         JOIN manifest_child AS c ON c.manifest_id = a.manifest_id
         JOIN blob AS b ON b.id = c.child_id
@@ -267,14 +256,12 @@ def _load_artifacts(db: Connection, repository_id: int) -> dict[Digest, KnownArt
         {"id": repository_id},
     )
     children: dict[int, list[Digest]] = defaultdict(list)
-    for key, _, child in listed:
+    for key, child in listed:
         children[key].append(child)
-    held = {child for _, is_present, child in listed if is_present}
     found = read_rows(
         db,
         """
-        SELECT a.id, b.digest, a.has_manifest, a.absent_at, a.kind, a.untagged, a.error_code,
-            a.referrers_observed_at, s.digest, EXISTS (SELECT 1 FROM referrer AS r WHERE r.artifact_id = a.id)
+        SELECT a.id, b.digest, a.has_manifest, a.absent_at, a.error_code, a.referrers_observed_at, s.digest
         FROM artifact AS a
         JOIN blob AS b ON b.id = a.manifest_id
         LEFT JOIN manifest AS m ON m.blob_id = a.manifest_id AND a.has_manifest
@@ -287,27 +274,13 @@ def _load_artifacts(db: Connection, repository_id: int) -> dict[Digest, KnownArt
         digest: KnownArtifact(
             has_manifest=bool(has_manifest),
             is_present=absent_at is None,
-            kind=ArtifactKind(kind),
-            untagged=None if untagged is None else Untagged(untagged),
             error_code=error_code,
             referrers_observed_at=moment_of(referrers_observed_at),
-            is_root=digest not in held and subject is None and not refers,
             subject=subject,
             children=tuple(children[key]) if key in children else (),
             absent_at=moment_of(absent_at),
         )
-        for (
-            key,
-            digest,
-            has_manifest,
-            absent_at,
-            kind,
-            untagged,
-            error_code,
-            referrers_observed_at,
-            subject,
-            refers,
-        ) in found
+        for key, digest, has_manifest, absent_at, error_code, referrers_observed_at, subject in found
     }
 
 

@@ -46,7 +46,7 @@ class Look:
         self.tally = tally
         self.at = upstream.clock()
         self.patience = Patience()
-        self.known = KnownRepository(key or 0, name, None, None, True)
+        self.known = KnownRepository()
         self.seen = Seen()
         self.asked: set[Digest] = set()  # digests asked for as a child or a root
         self._key = key

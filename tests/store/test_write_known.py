@@ -18,18 +18,15 @@ def writer(db: Connection) -> Writer:
 def test_load_known(writer: Writer) -> None:
     """What is known of a repository is enough to compare it with what its registry says."""
     index, sbom = make_index([ONE]), make_sbom(TWO)
-    at = writer.look(
-        "web", {"latest": index, "denied": DENIED}, present=[ONE, sbom], is_tag_list_complete=True
-    )
+    at = writer.look("web", {"latest": index, "denied": DENIED}, present=[ONE, sbom], is_crawled=True)
     gone_at = writer.look("web", present=[TWO]) and writer.see("web", absent=[TWO])
     known = load_known(writer.db, writer.repository("web"))
-    assert ("web", at, None, True) == (known.name, known.observed_at, known.crawled_at, known.is_present)
+    assert at == known.crawled_at
     assert {"latest": index.digest, "denied": None} == {name: tag.digest for name, tag in known.tags.items()}
     assert "REGISTRY_DENIED" == {**known.tags}["denied"].error_code
     facts = {
         digest: (
             artifact.is_present,
-            artifact.is_root,
             artifact.subject,
             artifact.children,
             artifact.absent_at,
@@ -37,10 +34,10 @@ def test_load_known(writer: Writer) -> None:
         for digest, artifact in known.artifacts.items()
     }
     assert {
-        index.digest: (True, True, None, (ONE.digest,), None),
-        ONE.digest: (True, False, None, (), None),
-        sbom.digest: (True, False, TWO.digest, (), None),
-        TWO.digest: (False, True, None, (), gone_at),
+        index.digest: (True, None, (ONE.digest,), None),
+        ONE.digest: (True, None, (), None),
+        sbom.digest: (True, TWO.digest, (), None),
+        TWO.digest: (False, None, (), gone_at),
     } == facts
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from graph.errors import MalformedManifestError, RegistryDeniedError, RegistryUnknownError
 from graph.oci.digest import Digest
-from graph.oci.manifest import ArtifactKind
-from graph.oci.reference import RepositoryName, TagName
+from graph.oci.reference import TagName
 from graph.store.changes import (
     ArtifactChange,
     Discovery,
@@ -58,11 +57,8 @@ def artifact(*children: str, **facts: Any) -> KnownArtifact:
         **{
             "has_manifest": True,
             "is_present": facts.get("absent_at") is None,
-            "kind": ArtifactKind.IMAGE,
-            "untagged": None,
             "error_code": None,
             "referrers_observed_at": None,
-            "is_root": False,
             "subject": None if subject is None else digest(subject),
             "children": digests(*children),
             **facts,
@@ -78,11 +74,7 @@ def known(
 ) -> KnownRepository:
     """A repository that was crawled an hour ago."""
     return KnownRepository(
-        key=1,
-        name=RepositoryName("web"),
-        observed_at=crawled_at,
         crawled_at=crawled_at,
-        is_present=True,
         tags={
             TagName(name): target
             if isinstance(target, KnownTag)
@@ -292,7 +284,7 @@ def test_every_walk_ends(repository: KnownRepository) -> None:
         ({"referrers_observed_at": NOW - timedelta(seconds=100)}, True),
         ({"has_manifest": False}, False),
         ({"absent_at": NOW}, False),
-        ({"kind": ArtifactKind.INDEX}, True),
+        ({"children": digests("b")}, True),
     ],
 )
 def test_subjects(fields: dict[str, Any], expected: bool) -> None:
