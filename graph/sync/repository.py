@@ -90,10 +90,10 @@ async def refresh_tag(upstream: Upstream, name: RepositoryName, tag: TagName) ->
         look = await _begin(upstream, name)
         seen_before = look.present()
         seen = await observe_named(look, deque([tag]), is_listed=False)
+        error = look.patience.last_error  # of the tag: what comes next may fail for reasons of its own
         await look.load()
         await observe_children(look, seen_before)
         await look.finish()
-        error = look.patience.last_error
         if not isinstance(seen.get(tag), Failure) or error is None:
             return
         if look.is_known and isinstance(error, RegistryUnknownError):
@@ -115,11 +115,12 @@ async def refresh_referrers(upstream: Upstream, name: RepositoryName, digest: Di
         if not may_list_referrers(look):
             raise RegistryUnsupportedError(f"{upstream.client.name} does not list referrers")
         is_listed = await list_referrers(look, [digest])
+        error = look.patience.last_error  # of the list: what comes next may fail for reasons of its own
         await look.load()
         await observe_children(look, seen_before)
         await look.finish()
-        if not is_listed and look.patience.last_error is not None:
-            raise look.patience.last_error
+        if not is_listed and error is not None:
+            raise error
 
 
 async def _begin(upstream: Upstream, name: RepositoryName) -> Look:

@@ -171,6 +171,18 @@ async def test_a_tag_that_is_refused(rig: Rig, refresher: Refresher) -> None:
     assert 1 == len(rig.dump()["repositories"])
 
 
+async def test_a_tag_that_is_refused_where_a_child_is_too(rig: Rig, refresher: Refresher) -> None:
+    """The asker learns why the tag was refused, whatever else was asked for meanwhile."""
+    index = make_index([image("a")])
+    push(rig.registry, "web", index, "v1")
+    child = f"/v2/web/manifests/{index.manifests[0].digest}"
+    rig.registry.faults = {child: 500}
+    await rig.crawl()
+    rig.registry.faults = {"/v2/web/manifests/v1": 403, child: 500}
+    with pytest.raises(RegistryDeniedError):
+        await refresher.refresh_tag(rig.key, WEB, V1)
+
+
 # The catalog.
 
 
@@ -234,6 +246,18 @@ async def test_referrers_that_cannot_be_told(rig: Rig, refresher: Refresher) -> 
         with pytest.raises(RegistryUnsupportedError):
             await refresher.refresh_referrers(rig.key, WEB, digest)
     assert 1 == rig.spent()["REFERRERS"]
+
+
+async def test_referrers_that_are_refused_where_a_child_is_too(rig: Rig, refresher: Refresher) -> None:
+    """The asker learns why the list was refused, whatever else was asked for meanwhile."""
+    index = make_index([image("a")])
+    push(rig.registry, "web", index, "v1")
+    child = f"/v2/web/manifests/{index.manifests[0].digest}"
+    rig.registry.faults = {child: 500}
+    await rig.crawl()
+    rig.registry.faults = {f"/v2/web/referrers/{index.digest}": 403, child: 500}
+    with pytest.raises(RegistryDeniedError):
+        await refresher.refresh_referrers(rig.key, WEB, Digest(index.digest))
 
 
 # Who asks.
