@@ -1,5 +1,4 @@
-"""A registry that means harm, over a real loopback socket: it writes whatever bytes a behaviour says, when
-it says.
+"""A registry that means harm, over a real loopback socket: what a behaviour says is written, when it says.
 
 Rules of this file: standard library only; nothing checks that what is sent is HTTP. A behaviour is a
 coroutine that gets what was asked and the wire; when it returns, the connection is closed unless the
@@ -11,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Self, TypeAlias
 
-from fakes.scripted import Answer, Asked
+from fakes.scripted import Asked
 
 _CHUNK = bytes(64 * 1024)
 
@@ -90,16 +89,16 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 
 
 class HostileServer:
-    """Listens on a free port of 127.0.0.1 while entered. `script` maps a path to a behaviour, or to several
-    in turn.
+    """Listens on a free port of 127.0.0.1 while entered, and behaves as the script says.
 
-    The last of several is repeated; a path that is not in it answers 404. `asked` holds every request, in
-    order, `sent` the bytes that clients or their kernel took.
+    `script` maps a path to a behaviour, or to several in turn, the last of which is repeated; a path that is
+    not in it answers 404. `asked` holds every request, in order, `sent` the number of bytes that clients or
+    their kernel took.
     """
 
     def __init__(
         self,
-        script: Mapping[str, "Behaviour | list[Behaviour]"] | None = None,
+        script: Mapping[str, Behaviour | list[Behaviour]] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.script = dict(script or {})
@@ -169,8 +168,3 @@ async def _read_request(reader: asyncio.StreamReader) -> Asked | None:
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return Asked(method, target, headers, body)
-
-
-def to_behaviour(answer: Answer) -> Behaviour:
-    """The scripted answer over a socket."""
-    return respond(answer.status, answer.body, **answer.headers)

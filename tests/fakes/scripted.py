@@ -32,7 +32,6 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    more_headers: tuple[tuple[str, str], ...] = ()
 
 
 def answer_json(document: Any, status: int = 200, **headers: str) -> Answer:
@@ -53,13 +52,13 @@ def redirect_to(location: str, status: int = 307) -> Answer:
     return Answer(status, headers={"Location": location})
 
 
-def in_turn(*answers: Answer) -> "Callable[[Asked], Answer]":
+def in_turn(*answers: Answer) -> Callable[[Asked], Answer]:
     """One answer after the other; the last is repeated."""
     left = list(answers)
     return lambda asked: left.pop(0) if len(left) > 1 else left[0]
 
 
-Reaction: TypeAlias = Answer | Callable[[Asked], "Answer | Awaitable[Answer]"]
+Reaction: TypeAlias = Answer | Callable[[Asked], Answer | Awaitable[Answer]]
 
 
 class ScriptedRegistry:
@@ -92,12 +91,13 @@ class ScriptedRegistry:
         answer = reaction if isinstance(reaction, Answer) else reaction(asked)
         if not isinstance(answer, Answer):
             answer = await answer
-        headers = [*answer.headers.items(), *answer.more_headers]
         await send(
             {
                 "type": "http.response.start",
                 "status": answer.status,
-                "headers": [(name.lower().encode(), value.encode()) for name, value in headers],
+                "headers": [
+                    (name.lower().encode(), value.encode()) for name, value in answer.headers.items()
+                ],
             }
         )
         await send({"type": "http.response.body", "body": answer.body})
