@@ -69,7 +69,6 @@ class Batch:
 
     function: LevelFunction
     arguments: Mapping[str, Any]
-    nodes: int  # that one answer may bring; an answer that is a list is counted again, by its length
     answers: dict[Key, Answer] = field(default_factory=dict)
     waiting: "dict[Key, list[_Waiter]]" = field(default_factory=dict)
 
@@ -78,6 +77,7 @@ class Batch:
 class _Waiter:
     future: "asyncio.Future[Answer]"
     location: Location
+    nodes: int  # that the answer may bring; one that is a list is counted again, by its length
     pick: Callable[[Answer], Answer] | None
 
 
@@ -107,30 +107,36 @@ class Dispatcher:
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def batch_of(self, function: LevelFunction, arguments: Mapping[str, Hashable], nodes: int) -> Batch:
-        """The batch of a field with these arguments; the same one however often it is selected."""
+    def batch_of(self, function: LevelFunction, arguments: Mapping[str, Hashable]) -> Batch:
+        """The batch of these arguments; the same one however often, and by whichever fields, it is asked."""
         identity = (function, tuple(sorted(arguments.items())))
         batch = self._batches.get(identity)
         if batch is None:
-            batch = self._batches[identity] = Batch(function, arguments, nodes)
+            batch = self._batches[identity] = Batch(function, arguments)
         return batch
 
     def ask(
-        self, batch: Batch, key: Key, location: Location, pick: Callable[[Answer], Answer] | None = None
+        self,
+        batch: Batch,
+        key: Key,
+        location: Location,
+        nodes: int = 1,
+        pick: Callable[[Answer], Answer] | None = None,
     ) -> "asyncio.Future[Answer]":
         """A future of the batch's answer for the parent with this key, or of what `pick` takes of it.
 
-        Each call gives a future of its own: one that is cancelled, because a sibling failed, takes nothing
-        from other parents with the same key.
+        `nodes` is what the answer counts here: fields that share a batch need not count the same. Each call
+        gives a future of its own: one that is cancelled, because a sibling failed, takes nothing from other
+        parents with the same key.
         """
         future = self._start()
-        batch.waiting.setdefault(key, []).append(_Waiter(future, location, pick))
+        batch.waiting.setdefault(key, []).append(_Waiter(future, location, nodes, pick))
         self._pending[id(batch)] = batch
         return future
 
     def trickle(self, items: Sequence[Answer]) -> "Sequence[asyncio.Future[Answer]]":
         """Futures of the items of a long list, which come little by little."""
-        waiters = [_Waiter(self._start(), None, None) for _ in items]
+        waiters = [_Waiter(self._start(), None, 1, None) for _ in items]
         self._items.extend(zip(waiters, items, strict=True))
         return [waiter.future for waiter in waiters]
 
@@ -173,11 +179,11 @@ class Dispatcher:
         self._pending = {}
         return bool(self._level)
 
-    async def _answer_level(self) -> Iterator[tuple[_Waiter, Answer, int]]:
-        """The answers of the level, each with the nodes it may bring."""
+    async def _answer_level(self) -> Iterator[tuple[_Waiter, Answer]]:
+        """Those who wait in the level, each with its answer."""
         failures = await asyncio.gather(*(self._answer(batch, waiting) for batch, waiting in self._level))
         return (
-            (waiter, failure or batch.answers[key], batch.nodes)
+            (waiter, failure or batch.answers[key])
             for (batch, waiting), failure in zip(self._level, failures, strict=True)
             for key, waiters in waiting.items()
             for waiter in waiters
@@ -186,7 +192,7 @@ class Dispatcher:
     async def _answer(self, batch: Batch, waiting: Mapping[Key, Sequence[_Waiter]]) -> Exception | None:
         """Learn the batch's answers; returns why none of the waiting may have one, if so."""
         try:
-            self._request.charge(batch.nodes * sum(map(len, waiting.values())))
+            self._request.charge(sum(waiter.nodes for waiters in waiting.values() for waiter in waiters))
         except Exception as error:
             return error
         keys = [key for key in waiting if key not in batch.answers]
@@ -208,11 +214,11 @@ class Dispatcher:
             return [error] * len(keys)
         return answers
 
-    async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer, int]]) -> None:
+    async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer]]) -> None:
         slice_nodes, began, count = float(FIRST_SLICE), self._monotonic(), 0
-        for waiter, answer, nodes in chain(answers, self._take_items()):
+        for waiter, answer in chain(answers, self._take_items()):
             self._settle(waiter, answer)
-            count += nodes
+            count += waiter.nodes
             if count >= slice_nodes:
                 # Whoever was woken runs now, and asks for what the next level is made of.
                 await asyncio.sleep(0)
@@ -231,11 +237,11 @@ class Dispatcher:
         waiters.extend(waiter for waiter, _ in self._items)
         self._level = []
         self._items.clear()
-        await self._hand_out((waiter, failure, 1) for waiter in waiters)
+        await self._hand_out((waiter, failure) for waiter in waiters)
 
-    def _take_items(self) -> Iterator[tuple[_Waiter, Answer, int]]:
+    def _take_items(self) -> Iterator[tuple[_Waiter, Answer]]:
         while self._items:
-            yield *self._items.popleft(), 1
+            yield self._items.popleft()
 
     def _settle(self, waiter: _Waiter, answer: Answer) -> None:
         if waiter.future.done():  # cancelled: a sibling that must not be null failed

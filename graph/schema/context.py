@@ -159,7 +159,8 @@ class Context:
         self.hide = hide
         self.deadline = deadline
         self.dispatcher = Dispatcher(self)
-        self.selected: dict[tuple[int, str], Batch] = {}  # by field node of the query: see fields.py
+        # By field node of the query, its batch and what one answer counts: see fields.py.
+        self.selected: dict[tuple[int, str], tuple[Batch, int]] = {}
         self.nodes = 0
         self.document_bytes_left = MAX_DOCUMENT_BYTES
         self.shown_bytes = 0

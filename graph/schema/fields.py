@@ -205,18 +205,17 @@ def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Calla
     assert select is not None  # Strawberry gives every field one
     function, key_of, pick, arguments_of = batched.function, batched.key, batched.pick, batched.arguments_of
 
-    def batch_of(row: Any, info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> Batch:
+    def batch_of(row: Any, info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> tuple[Batch, int]:
         context = info.context
         if arguments_of is not None:
-            return context.dispatcher.batch_of(function, arguments_of(row), batched.nodes)
-        selected = (id(info.field_nodes[0]), name)
-        batch = context.selected.get(selected)
-        if batch is None:
+            return context.dispatcher.batch_of(function, arguments_of(row)), batched.nodes
+        key = (id(info.field_nodes[0]), name)
+        selected = context.selected.get(key)
+        if selected is None:
             selection = select(row, info, **given)
-            nodes = max(selection.page_size, batched.nodes)
-            batch = context.dispatcher.batch_of(function, selection.arguments, nodes)
-            context.selected[selected] = batch
-        return batch
+            batch = context.dispatcher.batch_of(function, selection.arguments)
+            selected = context.selected[key] = (batch, max(selection.page_size, batched.nodes))
+        return selected
 
     def resolve(row: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
         key = key_of(row)
@@ -225,6 +224,7 @@ def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Calla
         if isinstance(key, Exception):
             raise key
         picking = None if pick is None else partial(pick, row, info.context)
-        return info.context.dispatcher.ask(batch_of(row, info, given), key, info.path, picking)
+        batch, nodes = batch_of(row, info, given)
+        return info.context.dispatcher.ask(batch, key, info.path, nodes, picking)
 
     return resolve

@@ -113,7 +113,7 @@ async def find_tag_nodes(context: Context, keys: Sequence[TagAddress], /) -> Seq
 
 def ask(context: Context, function: LevelFunction, key: Any, location: Location) -> Any:
     """A future of what the level function finds for the key; fields that look up the same share one call."""
-    batch = context.dispatcher.batch_of(function, {}, 1)
+    batch = context.dispatcher.batch_of(function, {})
     return context.dispatcher.ask(batch, key, location)
 
 

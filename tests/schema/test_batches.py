@@ -82,7 +82,7 @@ def run(query: str, tree: Tree, request: FakeRequest | None = None, **more: Any)
 
     def batched(function: Callable[..., Any]) -> Callable[..., Any]:
         def resolve(parent: Tree, info: GraphQLResolveInfo) -> Any:
-            return dispatcher.ask(dispatcher.batch_of(function, {}, 1), parent.number, info.path)
+            return dispatcher.ask(dispatcher.batch_of(function, {}), parent.number, info.path)
 
         return resolve
 
@@ -227,7 +227,7 @@ async def load_badly(request: Any, keys: Sequence[int], /) -> Sequence[Any]:
 async def test_a_call_that_fails_fails_its_level() -> None:
     """An exception that is raised is the answer for all parents of that field, and for no other field's."""
     dispatcher = Dispatcher(FakeRequest())
-    bad, good = (dispatcher.batch_of(function, {}, 1) for function in (load_badly, load_itself))
+    bad, good = (dispatcher.batch_of(function, {}) for function in (load_badly, load_itself))
     answers = await asyncio.gather(
         *(dispatcher.ask(batch, key, None) for batch in (bad, good) for key in (1, 2)),
         return_exceptions=True,
@@ -265,7 +265,7 @@ def test_a_wrong_number_of_answers_is_a_fault() -> None:
 
     async def main() -> None:
         dispatcher = Dispatcher(FakeRequest())
-        future = dispatcher.ask(dispatcher.batch_of(load_nothing, {}, 1), 1, None)
+        future = dispatcher.ask(dispatcher.batch_of(load_nothing, {}), 1, None)
         with pytest.raises(RuntimeError, match="0 answers for 1 keys"):
             await future
 
@@ -281,7 +281,7 @@ async def test_time_is_up_in_the_middle_of_a_call() -> None:
     """At the deadline everything that waits fails, and so does what asks later."""
     request = FakeRequest(deadline=asyncio.get_running_loop().time())
     dispatcher = Dispatcher(request)
-    batch = dispatcher.batch_of(load_never, {}, 1)
+    batch = dispatcher.batch_of(load_never, {})
     futures = [dispatcher.ask(batch, key, None) for key in range(100)]
     await asyncio.wait(futures)
 
@@ -303,7 +303,7 @@ async def test_close_stops_what_runs() -> None:
         return []
 
     dispatcher = Dispatcher(FakeRequest())
-    future = dispatcher.ask(dispatcher.batch_of(load_slowly, {}, 1), 1, None)
+    future = dispatcher.ask(dispatcher.batch_of(load_slowly, {}), 1, None)
     for _ in range(20):
         await asyncio.sleep(0)
     await dispatcher.close()
@@ -320,7 +320,7 @@ async def test_notes_know_where_an_answer_goes() -> None:
         return [Aged(key * 10, places.append) for key in keys]
 
     dispatcher = Dispatcher(FakeRequest())
-    batch = dispatcher.batch_of(load_old, {}, 1)
+    batch = dispatcher.batch_of(load_old, {})
     futures = [dispatcher.ask(batch, 1, "here"), dispatcher.ask(batch, 1, "there")]
 
     assert [10, 10] == await asyncio.gather(*futures)
@@ -361,8 +361,8 @@ async def steps_of(futures: Sequence["asyncio.Future[Any]"]) -> list[int]:
 async def test_answers_are_handed_out_in_slices(seconds: float, nodes: int, expected: list[int]) -> None:
     """The slower those who are woken, the smaller the slices: others get a turn between two of them."""
     dispatcher = Dispatcher(FakeRequest(), monotonic=clock_of(seconds))
-    batch = dispatcher.batch_of(load_itself, {}, nodes)
-    steps = await steps_of([dispatcher.ask(batch, key, None) for key in range(500)])
+    batch = dispatcher.batch_of(load_itself, {})
+    steps = await steps_of([dispatcher.ask(batch, key, None, nodes) for key in range(500)])
     await dispatcher.close()
 
     assert expected == steps
@@ -375,7 +375,7 @@ async def load_long(request: Any, keys: Sequence[int], /) -> Sequence[Any]:
 async def test_long_lists_come_item_by_item() -> None:
     """A list that is long is given as futures of its items, in slices; a short one as it is."""
     dispatcher = Dispatcher(FakeRequest(), monotonic=clock_of(1.0))
-    batch = dispatcher.batch_of(load_long, {}, 1)
+    batch = dispatcher.batch_of(load_long, {})
     short, long = (dispatcher.ask(batch, length, None) for length in (LONG_LIST, LONG_LIST + 1))
     assert list(range(LONG_LIST)) == await short
     futures = await long

@@ -180,6 +180,22 @@ async def test_the_budget_of_nodes() -> None:
         assert 4 == len(graph.statements)
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "layers { createdBy } manifest { ... on ImageManifest { config { os } } }",
+        "manifest { ... on ImageManifest { config { os } } } layers { createdBy }",
+    ],
+)
+async def test_fields_that_share_a_read_count_each_for_itself(fields: str) -> None:
+    """What a query costs does not depend on the order of its fields, though they read the same config."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask('{ artifact(reference: "base:1.0") { ' + fields + " } }")
+
+        # The artifact, its list of 2 layers, a step for each, its manifest, and its config as 10.
+        assert 1 + (1 + 2) + 2 + 1 + 10 == response["extensions"]["cost"]["nodes"]
+
+
 async def test_a_list_that_is_too_long_is_not_built() -> None:
     """Layers of manifests are counted as they are read: too many fail the field, not the process."""
     async with graph_of(wide_store(10, 2, 4)) as graph:
