@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 from builders import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
     OCI_INDEX,
     OCI_MANIFEST,
     Built,
@@ -164,8 +166,8 @@ def put_manifest(url: str, repository: str, data: bytes, media_type: str, refere
 
 
 def get_manifest(url: str, repository: str, reference: str) -> Built:
-    """The manifest as the registry has it."""
-    accept = ", ".join((OCI_MANIFEST, OCI_INDEX, "application/vnd.docker.distribution.manifest.v2+json"))
+    """The manifest as the registry has it, of whatever kind it is."""
+    accept = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
     headers, data = request(f"{url}/v2/{repository}/manifests/{reference}", "GET", Accept=accept)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     return Built(data, headers["Content-Type"], digest, len(data))
@@ -186,15 +188,8 @@ def seed(url: str, builder: Builder, *, has_referrers: bool) -> Seeded:
     seed_attested(url, seeded)
     seed_many_tags(url)
     for name in ("multi/oci", "multi/docker"):
-        listed = request_list(url, name, "1")
-        seeded.kinds[name, listed.digest] = "INDEX"
+        seeded.kinds[name, get_manifest(url, name, "1").digest] = "INDEX"
     return seeded
-
-
-def request_list(url: str, repository: str, reference: str) -> Built:
-    accept = f"{OCI_INDEX}, application/vnd.docker.distribution.manifest.list.v2+json"
-    headers, data = request(f"{url}/v2/{repository}/manifests/{reference}", "GET", Accept=accept)
-    return Built(data, headers["Content-Type"], "sha256:" + hashlib.sha256(data).hexdigest(), len(data))
 
 
 def seed_referrers(url: str, seeded: Seeded, has_referrers: bool) -> None:
