@@ -40,15 +40,15 @@ class TripleSet:
     third: ColumnElement[str]
 
 
-def key_set(db: Connection, keys: Sequence[int], name: str = "keys") -> KeySet:
+def key_set(db: Connection, keys: Sequence[int]) -> KeySet:
     """Return the keys as a table to select from or to join."""
     distinct = list(dict.fromkeys(keys))
     if db.dialect.name == "postgresql":
         source = func.unnest(literal(distinct, ARRAY(BigInteger))).table_valued(
-            column("value", BigInteger), name=name
+            column("value", BigInteger), name="keys"
         )
     else:
-        source = func.json_each(_document(distinct)).table_valued(column("value", BigInteger), name=name)
+        source = func.json_each(_document(distinct)).table_valued(column("value", BigInteger), name="keys")
     return KeySet(source, source.c.value)
 
 

@@ -14,7 +14,7 @@ run of their own, beside the run of those that have it: each run is a plain walk
 `NULLS LAST` would sort the whole list.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -85,13 +85,13 @@ class Page(Generic[R]):
 class Members:
     """Which rows each parent has, as the inner query reads them: from aliases, apart from those of a Listing.
 
-    `key` equals the Listing's. Without `parent` there is one list, whatever the parents are.
+    `key` equals the Listing's.
     """
 
     name: str  # what cursors call the list
     source: FromClause
     key: ColumnElement[int]
-    parent: ColumnElement[int] | None
+    parent: ColumnElement[int]
     conditions: tuple[ColumnElement[bool], ...] = ()
 
 
@@ -166,8 +166,6 @@ class _Inner:
     @property
     def conditions(self) -> tuple[ColumnElement[bool], ...]:
         """What is true of every member."""
-        if self.members.parent is None:
-            return self.members.conditions
         return (self.members.parent == self.keys.value, *self.members.conditions)
 
     def select(self, parts: Iterator[_Part]) -> Select[Any] | CompoundSelect[Any]:
@@ -288,6 +286,23 @@ def read_pages(
     for parent, sorted_by, key, *fields in db.execute(statement):
         found[parent].append((sorted_by, key, listing.make(*fields)))
     return [_cut(found[parent], sort, label, request, after, before) for parent in parents]
+
+
+def merge_pages(pages: Sequence[Page[R]], rank: Callable[[R], Any], request: PageRequest) -> Page[R]:
+    """Return the page of all the lists taken as one, from the pages that `request` gave of each of them.
+
+    `rank` compares rows as the order does, which ascends and is the same in all of them.
+    """
+    entries = [entry for page in pages for entry in zip(page.rows, page.cursors, strict=True)]
+    entries.sort(key=lambda entry: rank(entry[0]))
+    cut = max(0, len(entries) - request.size)
+    kept = entries[cut:] if request.is_backward else entries[: request.size]
+    return Page(
+        rows=[row for row, _ in kept],
+        cursors=[cursor for _, cursor in kept],
+        has_next=any(page.has_next for page in pages) or (cut > 0 and not request.is_backward),
+        has_previous=any(page.has_previous for page in pages) or (cut > 0 and request.is_backward),
+    )
 
 
 def count_members(db: Connection, parents: Sequence[int], members: Members) -> list[int]:

@@ -7,13 +7,21 @@ Lists hold present repositories; an absent one is found only by its key or its n
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, and_, literal_column, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, and_, literal_column, type_coerce
 
 from graph.store.conditions import contains, repository_narrowing
 from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
-from graph.store.keys import key_set
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
+from graph.store.pages import (
+    Members,
+    Page,
+    PageRequest,
+    Sort,
+    count_members,
+    merge_pages,
+    read_pages,
+    sort_by,
+)
 from graph.store.rows import Completeness, RepositoryRow
 from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
@@ -161,14 +169,15 @@ def search_repositories(
 
     Upper and lower case are the same. Raises InvalidFilterError if there is no text, or too much.
     """
-    members, sort = _with_text(db, visibility, text, registry_keys)
-    return read_pages(db, [0], REPOSITORIES, members, sort, request)[0]
+    members, sort = _with_text(visibility, text)
+    pages = read_pages(db, sorted(set(registry_keys)), REPOSITORIES, members, sort, request)
+    return merge_pages(pages, lambda row: (row.name, row.key), request)
 
 
 def count_search(db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]) -> int:
     """Return how many present repositories of these registries have the text in their name."""
-    members, _ = _with_text(db, visibility, text, registry_keys)
-    return count_members(db, [0], members)[0]
+    members, _ = _with_text(visibility, text)
+    return sum(count_members(db, sorted(set(registry_keys)), members))
 
 
 def _shown(visibility: Visibility) -> tuple[ColumnElement[bool], ...]:
@@ -209,15 +218,9 @@ def _of_layer(visibility: Visibility, order: Order[RepositoryOrder]) -> tuple[Me
     return members, sort_by(order, column, _item, repository)
 
 
-def _with_text(
-    db: Connection, visibility: Visibility, text: str, registry_keys: Sequence[int]
-) -> tuple[Members, Sort]:
-    registries = key_set(db, registry_keys, "registries")
-    conditions = (
-        *_shown(visibility),
-        _item.c.registry_id.in_(select(registries.value).select_from(registries.source)),
-        # Names are lower case, by the specification.
-        contains(_item.c.name, check_search(text)),
-    )
-    members = Members("search.repositories", _item, _item.c.id, None, conditions)
+def _with_text(visibility: Visibility, text: str) -> tuple[Members, Sort]:
+    # Names are lower case, by the specification.
+    conditions = (*_shown(visibility), contains(_item.c.name, check_search(text)))
+    # A list for each registry, since only inside one is an index in the order of names.
+    members = Members("search.repositories", _item, _item.c.id, _item.c.registry_id, conditions)
     return members, sort_by(_BY_NAME, "name", _item, repository)

@@ -19,7 +19,7 @@ HOT = 30_000
 DEFAULTS = re.compile(
     r"(.*repositories NAME|layer.repositories FIRST_SEEN|.*tags NAME|.*artifacts FIRST_SEEN"
     r"|.*layers FIRST_SEEN) ascending"
-    r"|registry.namespaces|artifact.referrers"
+    r"|registry.namespaces|artifact.referrers|search"
 )
 CASES = [case for case in list_cases(varied_store()) if DEFAULTS.fullmatch(case.name)]
 CASES = [case for case in CASES if case.name != "layer.repositories NAME ascending"]
