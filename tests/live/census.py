@@ -112,7 +112,7 @@ class Skopeo:
     """skopeo, asked about one registry."""
 
     def __init__(self, url: str) -> None:
-        self._tool = find_tool("skopeo", "apt-get install skopeo")
+        self._tool = find_tool("skopeo")
         self._url = url
 
     def list_tags(self, repository: str) -> list[str]:

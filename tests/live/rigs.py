@@ -28,6 +28,17 @@ START_TIMEOUT = 30.0
 # Seconds between two looks at something that another process changes.
 POLL_INTERVAL = 0.05
 
+# Where a stranger gets the programs.
+SOURCES = {
+    "buildah": "apt-get install buildah",
+    "chromedriver": "apt-get install chromium-driver",
+    "chromium": "apt-get install chromium",
+    "crane": "go install github.com/google/go-containerregistry/cmd/crane@v0.22.1",
+    "docker-registry": "apt-get install docker-registry",
+    "go": "https://go.dev/dl",
+    "skopeo": "apt-get install skopeo",
+}
+
 T = TypeVar("T")
 
 REGISTRY_SETTINGS = """\
@@ -45,10 +56,9 @@ def give_up(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def find_tool(name: str, source: str) -> str:
-    """The path of a program; `source` says where a stranger gets it."""
-    path = shutil.which(name)
-    return path or give_up(f"{name} is not installed: {source}")
+def find_tool(name: str) -> str:
+    """The path of one of the programs of SOURCES."""
+    return shutil.which(name) or give_up(f"{name} is not installed: {SOURCES[name]}")
 
 
 def run(command: Sequence[str | Path], *, directory: Path | None = None, timeout: float = 60) -> str:
@@ -142,7 +152,7 @@ def answer_of(running: subprocess.Popen[bytes], log: Path, url: str) -> bytes:
 @contextmanager
 def docker_registry(directory: Path) -> Iterator[str]:
     """Debian's `docker-registry` (distribution 2.8) over a new directory; its URL."""
-    tool = find_tool("docker-registry", "apt-get install docker-registry")
+    tool = find_tool("docker-registry")
     address = f"127.0.0.1:{free_port()}"
     settings, log = directory / "docker-registry.yml", directory / "docker-registry.log"
     settings.write_text(REGISTRY_SETTINGS.format(root=directory / "docker-registry", address=address))
@@ -154,7 +164,7 @@ def docker_registry(directory: Path) -> Iterator[str]:
 @contextmanager
 def crane_registry(directory: Path) -> Iterator[str]:
     """`crane registry serve`: in memory, no referrers API, pages without a Link; its URL."""
-    tool = find_tool("crane", "go install github.com/google/go-containerregistry/cmd/crane@v0.22.1")
+    tool = find_tool("crane")
     log = directory / "crane.log"
     with _on_its_own_port([tool, "registry", "serve", "--address", "127.0.0.1:0"], log) as url:
         yield url
@@ -163,7 +173,7 @@ def crane_registry(directory: Path) -> Iterator[str]:
 @contextmanager
 def referrers_registry(directory: Path) -> Iterator[str]:
     """The registry of crane's library with the referrers API, which crane leaves out; its URL."""
-    go = find_tool("go", "https://go.dev/dl")
+    go = find_tool("go")
     source, program = Path(__file__).parent / "referrers_registry", directory / "referrers_registry"
     # No proxy: a test downloads nothing. What it needs is brought before by `go mod download`.
     environment = {**clean_environment(), "GOPROXY": "off", "GOTOOLCHAIN": "local"}

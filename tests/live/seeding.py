@@ -78,7 +78,7 @@ class Builder:
     """buildah with a storage of its own."""
 
     def __init__(self, directory: Path) -> None:
-        self._tool = find_tool("buildah", "apt-get install buildah")
+        self._tool = find_tool("buildah")
         self._directory = directory
         self._storage = (
             *("--root", directory / "root", "--runroot", directory / "runroot"),

@@ -38,11 +38,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def chromium(tmp_path: Path) -> Iterator[Chrome]:
     """A browser that has never been started before and writes down what it loads and complains about."""
     options = ChromeOptions()
-    options.binary_location = find_tool("chromium", "apt-get install chromium")
+    options.binary_location = find_tool("chromium")
     for option in [*CHROMIUM_OPTIONS, f"--user-data-dir={tmp_path}"]:
         options.add_argument(option)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = find_tool("chromedriver", "apt-get install chromium-driver")
+    driver = find_tool("chromedriver")
     with Chrome(options, Service(driver)) as browser:
         yield browser
 
