@@ -29,14 +29,14 @@ async def read_documents(
     Raises QueryTooCostlyError if they are more than the request may still hold.
     """
 
-    def run(db: Any, visibility: Visibility, limit: int) -> tuple[int, list[T | GraphError | None]]:
-        documents = load(db, visibility, keys, limit)
-        size = sum(len(document) for document in documents if document is not None)
-        return size, [None if document is None else _parsed(document, parse) for document in documents]
+    def run(db: Any, visibility: Visibility) -> list[T | GraphError | None]:
+        # Here, where reads come one after the other: those of one level are all asked for before the first
+        # has counted what it holds.
+        documents = load(db, visibility, keys, context.document_bytes_left)
+        context.document_bytes_left -= sum(len(document) for document in documents if document is not None)
+        return [None if document is None else _parsed(document, parse) for document in documents]
 
-    size, parsed = await context.read(run, context.document_bytes_left)
-    context.document_bytes_left -= size
-    return parsed
+    return await context.read(run)
 
 
 def _parsed(document: bytes, parse: Callable[[bytes], T]) -> T | GraphError:

@@ -100,6 +100,26 @@ async def test_documents_are_bounded(count: int, is_allowed: bool) -> None:
         assert is_allowed == (paths_of(response) == {})
 
 
+async def test_documents_of_one_level_are_bounded_together() -> None:
+    """Fields of one level that read documents share what the request may hold: the second finds no room."""
+    size = MAX_DOCUMENT_BYTES // 5
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "large", observed_at=NOW)
+    for _ in range(3):
+        builder.artifact(repository, builder.manifest(registry, data=b"{}" + b" " * (size - 2)))
+    query = '{ repository(name: "large") { artifacts { nodes { manifest { raw document } } } } }'
+    async with graph_of(builder) as graph:
+        response = await graph.ask(query)
+
+        nodes = response["data"]["repository"]["artifacts"]["nodes"]
+        assert [size] * 3 == [len(node["manifest"]["raw"]) for node in nodes]
+        assert [("document", "QUERY_TOO_COSTLY")] * 3 == [
+            (path[-1], code) for path, code in paths_of(response).items()
+        ]
+        assert MAX_DOCUMENT_BYTES - 3 * size == graph.context.document_bytes_left
+
+
 async def test_text_that_is_no_text() -> None:
     """A manifest that is not UTF-8 has no text to show; its other facts are there."""
     builder = StoreBuilder()
