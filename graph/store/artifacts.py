@@ -41,7 +41,6 @@ ARTIFACTS = Listing(
         artifact.c.size,
         type_coerce(artifact.c.untagged, Choice(Untagged)),
         func.coalesce(manifest.c.child_count, 0),
-        manifest.c.subject_id,
         artifact.c.created_at,
         artifact.c.pushed_at,
         artifact.c.first_seen_at,

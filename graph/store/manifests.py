@@ -45,7 +45,6 @@ _LISTING = Listing(
         type_coerce(manifest.c.form, Choice(ManifestForm)),
         manifest.c.artifact_type,
         type_coerce(manifest.c.annotations, Pairs()),
-        manifest.c.config_id,
     ),
     manifest,
     manifest.c.blob_id,

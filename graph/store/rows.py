@@ -110,8 +110,8 @@ class RepositoryRow:
 class ArtifactRow:
     """An artifact: this repository and this digest (concept C6).
 
-    What comes from its manifest (`media_type`, `variant`, `os_version`, `child_count`, `subject_key`, and all
-    that is UNKNOWN or None beside them) is known where `has_manifest`; else `error_code` says why not.
+    What comes from its manifest (`media_type`, `variant`, `os_version`, `child_count`, and all that is
+    UNKNOWN or None beside them) is known where `has_manifest`; else `error_code` says why not.
     """
 
     key: int
@@ -133,7 +133,6 @@ class ArtifactRow:
     size: int | None  # with its children's content; None while a child's manifest is not known
     untagged: Untagged | None  # None: it has an ordinary tag
     child_count: int  # entries of an index, present or not
-    subject_key: int | None  # the manifest key of its subject; None: it names none
     created_at: datetime | None
     pushed_at: datetime | None
     first_seen_at: datetime
@@ -151,7 +150,6 @@ class TagRow:
     repository_key: int
     repository_name: RepositoryName
     name: TagName
-    is_referrer_tag: bool
     artifact_key: int | None
     error_code: str | None
     error_message: str | None
@@ -189,7 +187,6 @@ class ManifestRow:
     form: ManifestForm
     artifact_type: str | None
     annotations: Mapping[str, str]
-    config_key: int | None  # the blob key of its config; None: it names none
 
 
 @dataclass(frozen=True, slots=True)

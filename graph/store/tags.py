@@ -26,7 +26,6 @@ TAGS = Listing(
         tag.c.repository_id,
         repository.c.name,
         tag.c.name,
-        tag.c.is_referrer_tag,
         tag.c.artifact_id,
         tag.c.error_code,
         tag.c.error_message,

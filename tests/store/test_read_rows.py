@@ -247,9 +247,7 @@ def test_values(detailed: Connection) -> None:
         NamespaceRow(1, 1, "a", 1),
         NamespaceRow(2, 1, "a/b", 1),
     ]
-    assert load_tags(db, EVERYTHING, [1]) == [
-        TagRow(1, 1, 1, "a/b/c", "t", True, 1, "E", "f", NOW, NOW, NOW, None)
-    ]
+    assert load_tags(db, EVERYTHING, [1]) == [TagRow(1, 1, 1, "a/b/c", "t", 1, "E", "f", NOW, NOW, NOW, None)]
     assert load_layers(db, EVERYTHING, [1, 2]) == [
         LayerRow(1, 1, _digest(1), 1000, False, False, 1, 1, 0),
         LayerRow(2, 1, _digest(2), None, False, False, 1, 1, 0),
@@ -265,7 +263,6 @@ def test_values(detailed: Connection) -> None:
             form=ManifestForm.IMAGE,
             artifact_type="text/plain",
             annotations={"k": "v"},
-            config_key=5,
         )
     ]
 
@@ -293,7 +290,6 @@ def test_artifact_values(detailed: Connection) -> None:
         size=2000,
         untagged=Untagged.REFERRER,
         child_count=0,
-        subject_key=3,
         created_at=NOW - timedelta(days=9),
         pushed_at=NOW - timedelta(days=8),
         first_seen_at=NOW - timedelta(days=7),
@@ -302,12 +298,11 @@ def test_artifact_values(detailed: Connection) -> None:
         referrers_observed_at=NOW - timedelta(days=5),
     )
     assert unknown is not None
-    assert ("D", "no", "m/n", 0, None) == (
+    assert ("D", "no", "m/n", 0) == (
         unknown.error_code,
         unknown.error_message,
         unknown.media_type,
         unknown.child_count,
-        unknown.subject_key,
     )
 
 
