@@ -196,20 +196,24 @@ def pending_repositories(
     return [(key, name) for key, name in found]
 
 
-def count_pending(db: Connection, registry_id: int, started_at: datetime) -> int:
-    """Return how many repositories `pending_repositories` has yet to give."""
-    found = read_rows(
+def count_progress(db: Connection, registry_id: int, started_at: datetime) -> tuple[int, int]:
+    """Return how many repositories the crawl begun at `started_at` has finished, and of how many.
+
+    The others are those that `pending_repositories` has yet to give.
+    """
+    done, pending = read_rows(
         db,
         """
-        SELECT COUNT(*) FROM repository
-        WHERE registry_id = :registry
-            AND (crawled_at IS NULL OR crawled_at < :started)
-            AND (absent_at IS NULL OR listed_at >= :started)
+        SELECT COUNT(*) FILTER (WHERE crawled_at >= :started),
+            COUNT(*) FILTER (
+                WHERE (crawled_at IS NULL OR crawled_at < :started)
+                    AND (absent_at IS NULL OR listed_at >= :started)
+            )
+        FROM repository WHERE registry_id = :registry
         """,
         {"registry": registry_id, "started": microseconds_of(started_at)},
-    )
-    count: int = found[0][0]
-    return count
+    )[0]
+    return done, done + pending
 
 
 def load_known(db: Connection, repository_id: int) -> KnownRepository:

@@ -17,7 +17,7 @@ from graph.oci.reference import RepositoryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.store.changes import Failure
 from graph.store.observations import (
-    count_pending,
+    count_progress,
     finish_crawl,
     pending_repositories,
     repositories_missing_since,
@@ -69,7 +69,6 @@ class Crawler:
         """
         upstream = self._upstream
         began = upstream.clock()
-        requests = upstream.client.ledger.total
         point = await upstream.store.write(start_crawl, upstream.key, began)
         since = self._stopped_since or point.started_at
         is_probed = self._forget_probe(began)
@@ -100,7 +99,7 @@ class Crawler:
             repositories_failed=tally.repositories_failed,
             tags=tally.tags,
             manifests=tally.manifests,
-            requests=upstream.client.ledger.total - requests,
+            requests=run.requests,
             heads_without_digest=tally.heads_without_digest,
             troubles=tuple(tally.troubles),
             trouble_counts=dict(tally.trouble_counts),
@@ -141,23 +140,30 @@ class _Crawl:
         self._progress = progress
         self._began = upstream.clock()
         self._requests = upstream.client.ledger.total
-        self._missing: set[int] | None = (
-            None  # what a complete catalog does not name; None: it is not complete
-        )
+        self._done_before = 0  # repositories that a crawl which this one goes on with has finished
+        self._total = 0  # those, and what was left
+        # What a complete catalog does not name; None: it is not complete.
+        self._missing: set[int] | None = None
         self._waiting: deque[tuple[int, RepositoryName]] = deque()
         self._last_key = 0
         self._is_read = False
         self._reading = asyncio.Lock()
         self._pinging = asyncio.Lock()
 
+    @property
+    def requests(self) -> int:
+        """Requests made since it began."""
+        return self._upstream.client.ledger.total - self._requests
+
     async def crawl(self) -> Failure | None:
         """Return why the catalog could not be read, if it could not; raise what stopped the crawl."""
         await self._upstream.client.ping()
         failure = await self._observe_catalog()
         async with self._upstream.store.snapshot() as snapshot:
-            self.tally.repositories_total = await snapshot.read(
-                count_pending, self._upstream.key, self._since
+            self._done_before, self._total = await snapshot.read(
+                count_progress, self._upstream.key, self._since
             )
+        await self._write_progress()
         self._tell()
         workers = deque(range(REPOSITORIES_AT_ONCE))
         await drain(workers, lambda _: self._work(), at_once=REPOSITORIES_AT_ONCE)
@@ -188,10 +194,10 @@ class _Crawl:
             tally.add_trouble(name, "", failure_of(error))
             await self._stop_if_down(error)
         tally.repositories_done += 1
-        tally.repositories_total = max(tally.repositories_total, tally.repositories_done)
+        self._total = max(self._total, self._done)
+        self._tell()
         if tally.repositories_done % PROGRESS_STEP == 0:
             await self._write_progress()
-        self._tell()
 
     async def _observe_catalog(self) -> Failure | None:
         try:
@@ -235,11 +241,12 @@ class _Crawl:
             async with self._pinging:
                 await self._upstream.client.ping()
 
+    @property
+    def _done(self) -> int:
+        return self._done_before + self.tally.repositories_done
+
     async def _write_progress(self) -> None:
-        tally = self.tally
-        await self._upstream.store.write(
-            set_progress, self._upstream.key, tally.repositories_done, tally.repositories_total
-        )
+        await self._upstream.store.write(set_progress, self._upstream.key, self._done, self._total)
 
     def _tell(self) -> None:
         if self._progress is None:
@@ -247,11 +254,11 @@ class _Crawl:
         tally = self.tally
         self._progress(
             Progress(
-                repositories_done=tally.repositories_done,
-                repositories_total=tally.repositories_total,
+                repositories_done=self._done,
+                repositories_total=self._total,
                 tags=tally.tags,
                 manifests=tally.manifests,
-                requests=self._upstream.client.ledger.total - self._requests,
+                requests=self.requests,
                 elapsed=age_of(self._began, self._upstream.clock()),
             )
         )

@@ -18,7 +18,11 @@ MAX_TROUBLES = 200
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a crawl stands, for a progress bar. `elapsed` is in seconds."""
+    """Where a crawl stands, for a progress bar.
+
+    Of a crawl that goes on with one that was cut off, repositories are counted from the first beginning, the
+    rest and `elapsed`, in seconds, from its own.
+    """
 
     repositories_done: int
     repositories_total: int
@@ -39,7 +43,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class CrawlReport:
-    """What a crawl did.
+    """What a crawl did, since it began or went on.
 
     `failure` tells why it could not look everywhere: the registry was down or wants fewer requests, and
     then the crawl `is_stopped`, to go on after `retry_after` seconds if the registry said; or its catalog
@@ -74,7 +78,6 @@ class Tally:
     """What a crawl counts. `manifests` are those read anew; `heads_without_digest` cost a GET each."""
 
     repositories_done: int = 0
-    repositories_total: int = 0
     repositories_failed: int = 0
     tags: int = 0
     manifests: int = 0

@@ -9,6 +9,7 @@ from builders import make_image
 from graph.oci.reference import RegistryName, RepositoryName
 from graph.store.changes import ConfiguredRegistry, CrawlPoint, Failure
 from graph.store.observations import (
+    count_progress,
     finish_crawl,
     pending_repositories,
     put_repository,
@@ -123,6 +124,7 @@ def test_interrupted_crawl(writer: Writer) -> None:
     assert CrawlPoint(began, is_resumed=True) == point
     pending = pending_repositories(writer.db, writer.registry, point.started_at, 0, 10)
     assert ["b", "c"] == [name for _, name in pending]
+    assert (1, 3) == count_progress(writer.db, writer.registry, point.started_at)
 
 
 def test_pending_in_pages(writer: Writer) -> None:

@@ -22,7 +22,10 @@ from builders import (
 )
 from fakes.sync_rig import Clock, Rig, open_rig, push
 from graph.sample import SampleRegistry
+from graph.store.registries import load_registry_statuses
+from graph.store.visibility import Visibility
 from graph.sync.content import MAX_BATCH
+from graph.sync.report import Progress
 
 pytestmark = pytest.mark.anyio
 
@@ -138,6 +141,40 @@ async def test_cut_off_at_every_request(steps: Steps, supports_referrers: bool, 
         if not is_cut:
             return
     raise AssertionError("the crawl never ended")
+
+
+@pytest.mark.parametrize("ending", ["cut off", "throttled"])
+async def test_progress_goes_on_too(ending: str) -> None:
+    """What was finished before the interruption is done, of all that the crawl has to look at."""
+    registry = SampleRegistry(supports_referrers=False)
+    for number in range(100):
+        push(registry, f"repository{number:03}", image("a"), "v1")
+    async with open_rig(registry) as rig:
+        if ending == "cut off":
+            assert await crawl_until(rig, 150)
+            rig.restart()
+        else:
+            registry.faults = lambda _: 429 if registry.request_count > 150 else None
+            assert (await rig.crawl()).is_stopped
+            registry.faults = {}
+        finished = sum(1 for row in rig.dump()["repositories"] if not row[8])
+        assert 0 < finished < 100
+        told: list[Progress] = []
+        report = await rig.crawler.crawl(told.append)
+        assert 100 - finished == report.repositories
+        expected = [(done, 100) for done in range(finished, 101)]
+        assert expected == [(now.repositories_done, now.repositories_total) for now in told]
+        (status,) = rig.read(load_registry_statuses, Visibility.everything(), [rig.key])
+        assert (100, 100) == (status.repositories_done, status.repositories_total)
+
+
+async def test_progress_is_there_from_the_beginning(rig: Rig) -> None:
+    """As soon as the repositories are counted the store knows of how many a crawl has finished none."""
+    for name in ("a", "b", "c"):
+        push(rig.registry, name, image(name), "v1")
+    assert await crawl_until(rig, 3)
+    (status,) = rig.read(load_registry_statuses, Visibility.everything(), [rig.key])
+    assert (0, 3) == (status.repositories_done, status.repositories_total)
 
 
 @pytest.mark.parametrize("request_number", [1, 400, MAX_BATCH + 20, 2 * MAX_BATCH + 100, 3 * MAX_BATCH])
