@@ -1,13 +1,12 @@
 """The sample is what the documentation of registries talks about, consistent and the same everywhere."""
 
-import hashlib
 import json
 from typing import Any
 
 import pytest
 
+from builders import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, digest_of
 from graph.sample import SampleRegistry, fill_sample, rebuild_v2
-from graph.sample.answers import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from graph.sample.holdings import StoredRepository
 
 
@@ -58,7 +57,7 @@ def test_every_document_is_whole(registry: SampleRegistry) -> None:
     """Manifests are under their digest; configs are there, layers have the size listed, children exist."""
     for repository in registry.repositories.values():
         for digest, manifest in repository.manifests.items():
-            assert digest == "sha256:" + hashlib.sha256(manifest.data).hexdigest()
+            assert digest == digest_of(manifest.data)
             document = json.loads(manifest.data)
             assert manifest.media_type == document["mediaType"]
             for child in document.get("manifests", []):
