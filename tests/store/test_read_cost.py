@@ -48,8 +48,7 @@ def hot_store() -> tuple[StoreBuilder, int, list[int]]:
         for blob in (manifest, hot):
             build.rows["artifact_blob"].append({"artifact_id": artifact, "blob_id": blob})
             row = {"id": len(build.rows["repository_blob"]) + 1, "repository_id": repository, "blob_id": blob}
-            extra = {"is_layer": blob == hot} if "is_layer" in build.rows["repository_blob"][0] else {}
-            build.rows["repository_blob"].append({**row, **extra, "artifact_count": 1})
+            build.rows["repository_blob"].append({**row, "is_layer": blob == hot, "artifact_count": 1})
     for name in ("artifact_count", "repository_count"):
         build.row("blob", hot)[name] += HOT
     return build, hot, cold

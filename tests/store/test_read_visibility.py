@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import ColumnElement, Connection
 
+from graph.store.addresses import Addressed, find_by_digest, find_by_tag
 from graph.store.artifacts import (
     count_artifacts,
     count_layer_artifacts,
@@ -60,7 +61,7 @@ from graph.store.tags import (
     page_tags,
 )
 from graph.store.visibility import Visibility
-from store_builders import ENGINES, filled_store
+from store_builders import ENGINES, StoreBuilder, filled_store
 from store_lists import EVERYTHING, varied_store
 
 BUILD = varied_store()
@@ -161,7 +162,6 @@ def test_manifests(db: Connection) -> None:
     expected = [key in seen for key in keys]
     assert expected == [row is not None for row in load_manifests(db, SOME, keys)]
     assert expected == [row is not None for row in load_documents(db, SOME, keys)]
-    assert [None] * len(keys) == load_configs(db, SOME, keys)
     layered = [bool(rows) for rows in load_manifest_layers(db, EVERYTHING, keys)]
     shown = [is_seen and has_layers for is_seen, has_layers in zip(expected, layered, strict=True)]
     assert shown == [bool(rows) for rows in load_manifest_layers(db, SOME, keys)]
@@ -212,9 +212,50 @@ def _is_seen(row: Any) -> bool:
 def test_across_artifacts(db: Connection) -> None:
     """What leads from one artifact to others leads nowhere from one that may not be seen."""
     keys = _keys("artifact")
-    assert [[]] * len(keys) == load_platforms(db, SOME, keys)
+    assert any(find_subjects(db, EVERYTHING, keys))
     assert [None] * len(keys) == find_subjects(db, SOME, keys)
-    assert [[]] == load_manifest_children(db, SOME, [(BUILD.row("artifact", 1)["manifest_id"], 1)])
+
+
+def test_entries() -> None:
+    """An index's platforms and entries, and a config, are seen in a repository that may be, and no other."""
+    build = StoreBuilder()
+    registry = build.registry("one.example")
+    hidden, seen = build.repository(registry, "hidden"), build.repository(registry, "seen")
+    indexes = {}
+    for repository in (hidden, seen):
+        image = build.manifest(registry, config=b"%d" % repository)
+        index = build.manifest(registry, children=[image])
+        indexes[repository] = (index, build.artifact(repository, index, kind="INDEX"), image)
+        build.artifact(repository, image)
+    with filled_store(build) as db:
+        for repository, (index, key, image) in indexes.items():
+            for view, is_seen in ((EVERYTHING, True), (SOME, repository == seen)):
+                found = (
+                    load_platforms(db, view, [key])[0],
+                    load_manifest_children(db, view, [(index, repository)])[0],
+                    load_configs(db, view, [image])[0],
+                )
+                assert [is_seen] * 3 == [bool(rows) for rows in found]
+
+
+def test_addresses(db: Connection) -> None:
+    """An address in a repository that may not be seen leads nowhere; in another it leads as far as ever."""
+    artifacts = {row["repository_id"]: row for row in BUILD.rows["artifact"]}
+    by_tag, by_digest = [], []
+    for row in BUILD.rows["repository"]:
+        if row["id"] in artifacts:
+            digest = BUILD.row("blob", artifacts[row["id"]]["manifest_id"])["digest"]
+            by_digest.append((row["registry_id"], row["name"], digest))
+        tags = [tag["name"] for tag in BUILD.rows["tag"] if tag["repository_id"] == row["id"]]
+        by_tag += [(row["registry_id"], row["name"], tag) for tag in tags]
+    for find, addresses in ((find_by_tag, by_tag), (find_by_digest, by_digest)):
+        whole, narrow = find(db, EVERYTHING, addresses), find(db, SOME, addresses)
+        shown = [
+            found if name in ("a", "b/a/x") else Addressed()
+            for (_, name, _), found in zip(addresses, whole, strict=True)
+        ]
+        assert shown == narrow
+        assert {True, False} == {found == Addressed() for found in narrow}
 
 
 def test_search(db: Connection) -> None:
