@@ -26,8 +26,9 @@ T = TypeVar("T")
 # 2 KiB, a typical config 8; the largest allowed has 8 MiB.
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
 
-# Bytes of documents that one answer may show. It is another bound than the one above: under many aliases, or
-# for many keys of one thing, a document that is held once is shown a thousand times.
+# Bytes of documents, and characters of texts taken from them, that one answer may show. It is another bound
+# than the one above: under many aliases, or for many keys of one thing, what is held once is shown a thousand
+# times, and one text of a config may be nearly all of it.
 MAX_SHOWN_BYTES = 32 * 1024 * 1024
 
 
@@ -180,7 +181,7 @@ class Context:
         self.nodes += nodes
 
     def show(self, size: int) -> None:
-        """Count the bytes of a document each time it is shown; raise QueryTooCostlyError at the bound."""
+        """Count the size of a text each time it is shown; raise QueryTooCostlyError at the bound."""
         if self.shown_bytes + size > MAX_SHOWN_BYTES:
             raise QueryTooCostlyError(self.shown_bytes + size, MAX_SHOWN_BYTES, "bytes of documents")
         self.shown_bytes += size

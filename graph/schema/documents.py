@@ -2,17 +2,20 @@
 
 Rules of this file: decoding and parsing runs in the store's worker thread, never on the event loop; one
 request holds at most MAX_DOCUMENT_BYTES of documents; a document that cannot be read fails its own field
-only.
+only. A text that a document brings has no length of its own bound, so every field that shows one counts it,
+each time: `text_field`, or `show_text` where it is more than an attribute.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import strawberry
 
 from graph.errors import GraphError
 from graph.schema.context import Context
+from graph.schema.fields import computed
 from graph.store.visibility import Visibility
 
 T = TypeVar("T")
@@ -46,6 +49,27 @@ def _parsed(document: bytes, parse: Callable[[bytes], T]) -> T | GraphError:
         return error
 
 
+def show_text(context: Context, value: T) -> T:
+    """The value of a field, its text counted as shown: a text, or a tuple of texts.
+
+    Anything else is made of fields that count their own. Raises QueryTooCostlyError at the bound.
+    """
+    context.show(_size_of(value))
+    return value
+
+
+def _size_of(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(_size_of, value)) if isinstance(value, tuple) else 0
+
+
+def text_field(name: str, description: str) -> Any:
+    """A field that is an attribute of its row: a text from a document, counted each time it is shown."""
+    get: Callable[[Any], Any] = attrgetter(name)
+    return computed(lambda row, context: show_text(context, get(row)), description=description)
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A name and its value."""
@@ -63,13 +87,13 @@ def pairs_of(values: Mapping[str, str]) -> list[Pair]:
 class Annotation:
     """An annotation."""
 
-    name: str = strawberry.field(description="What it is about, such as `org.opencontainers.image.source`.")
-    value: str = strawberry.field(description="What it says.")
+    name: str = text_field("name", "What it is about, such as `org.opencontainers.image.source`.")
+    value: str = text_field("value", "What it says.")
 
 
 @strawberry.type(description="A remark that an image's config carries, set by `LABEL` in a Dockerfile.")
 class Label:
     """A label."""
 
-    name: str = strawberry.field(description="What it is about, such as `maintainer`.")
-    value: str = strawberry.field(description="What it says.")
+    name: str = text_field("name", "What it is about, such as `maintainer`.")
+    value: str = text_field("value", "What it says.")

@@ -18,7 +18,7 @@ from graph.oci.digest import Digest
 from graph.oci.media_types import is_image_config
 from graph.schema.batches import Answer
 from graph.schema.context import Context
-from graph.schema.documents import Label, pairs_of, read_documents
+from graph.schema.documents import Label, pairs_of, read_documents, show_text, text_field
 from graph.schema.fields import computed
 from graph.settings import Hidden
 from graph.store import manifests
@@ -61,7 +61,7 @@ def pick_created_by(row: Any, context: Context, read: ReadConfig | None) -> Answ
     """The line of the Dockerfile that made a layer, where the history tells it."""
     check_hidden(context, Hidden.HISTORY)
     step = None if read is None else _at(row, read.steps)
-    return None if step is None else step.created_by
+    return None if step is None else show_text(context, step.created_by)
 
 
 def _at(row: Any, items: Sequence[T]) -> T | None:
@@ -90,15 +90,15 @@ def _given(
     def compute(read: ReadConfig, context: Context) -> Any:
         if hidden is not None:
             check_hidden(context, hidden)
-        return get(read) if show is None else show(get(read))
+        value = show_text(context, get(read))
+        return value if show is None else show(value)
 
     return computed(compute, description=description, is_long=is_long)
 
 
 def _raw(read: ReadConfig, context: Context) -> str:
     check_hidden(context, *Hidden)
-    context.show(len(read.text))
-    return read.text
+    return show_text(context, read.text)
 
 
 @strawberry.type(description="One step of an image's build: most often a line of its Dockerfile.")
@@ -106,9 +106,9 @@ class HistoryEntry:
     """One step of an image's build."""
 
     created: datetime | None = strawberry.field(description="When it ran. Null: not told.")
-    created_by: str | None = strawberry.field(description="What it ran. Null: not told.")
-    author: str | None = strawberry.field(description="Who made it. Null: not told.")
-    comment: str | None = strawberry.field(description="What was remarked. Null: nothing.")
+    created_by: str | None = text_field("created_by", "What it ran. Null: not told.")
+    author: str | None = text_field("author", "Who made it. Null: not told.")
+    comment: str | None = text_field("comment", "What was remarked. Null: nothing.")
     is_empty_layer: bool = strawberry.field(
         description="Whether it made no layer, as `ENV` and `LABEL` make none."
     )

@@ -181,6 +181,53 @@ async def test_shown_documents_are_bounded() -> None:
         assert {"QUERY_TOO_COSTLY"} == set(paths_of(response).values())
 
 
+LONG_TEXT = "x" * (MAX_SHOWN_BYTES // 10 + 1)
+STEP = {"created_by": LONG_TEXT, "author": LONG_TEXT}
+IN_CONFIG = "manifest { ... on ImageManifest { config { # } } }"
+
+# The config and the annotations, and where in the answer which of their texts is.
+TEXTS = {
+    "a text of a config": ({"author": LONG_TEXT}, {}, IN_CONFIG, "author"),
+    "a list of texts": ({"config": {"Env": [LONG_TEXT]}}, {}, IN_CONFIG, "env"),
+    "the names of an object": ({"config": {"Volumes": {LONG_TEXT: {}}}}, {}, IN_CONFIG, "volumes"),
+    "a label": (
+        {"config": {"Labels": {"l": LONG_TEXT}}},
+        {},
+        IN_CONFIG.replace("#", "labels { # }"),
+        "value",
+    ),
+    "a step": ({"history": [STEP]}, {}, IN_CONFIG.replace("#", "history { # }"), "createdBy"),
+    "the author of a step": ({"history": [STEP]}, {}, IN_CONFIG.replace("#", "history { # }"), "author"),
+    "the step of a layer": ({"history": [STEP]}, {}, "layers { # }", "createdBy"),
+    "an annotation": ({}, {"a": LONG_TEXT}, "manifest { annotations { # } }", "value"),
+    "its name": ({}, {LONG_TEXT: "a"}, "manifest { annotations { # } }", "name"),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+async def test_shown_texts_are_bounded(name: str) -> None:
+    """Nor may a text that a document brings, wherever in the document it is."""
+    config, annotations, below, field = TEXTS[name]
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "large", observed_at=NOW)
+    manifest = builder.manifest(
+        registry,
+        [builder.layer(registry)],
+        config=json.dumps(config).encode(),
+        artifact_type=OCI_CONFIG_TYPE,
+        annotations=json.dumps(annotations),
+    )
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    names = " ".join(f"n{number}: {field}" for number in range(12))
+    query = f'{{ artifact(reference: "large") {{ {below.replace("#", names)} }} }}'
+    async with graph_of(builder) as graph:
+        response = await graph.ask(query)
+
+        assert {"QUERY_TOO_COSTLY"} == set(paths_of(response).values())
+        assert len(json.dumps(response["data"])) <= MAX_SHOWN_BYTES
+
+
 async def test_listed_errors_are_bounded() -> None:
     """An answer lists so many errors, and tells how many it leaves out."""
     ids = ", ".join(['"nothing"'] * 600)
