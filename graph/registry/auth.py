@@ -49,8 +49,7 @@ MIN_TOKEN_LIFETIME = 60.0
 MAX_TOKEN_LIFETIME = 24 * 3600.0
 # Part of its life after which a token is asked for anew, while the old one still serves.
 REFRESH_AFTER = 0.8
-# Characters of a token or scope: what fits into a header of the 8 KiB that servers commonly allow, with
-# room left.
+# Characters of a token or scope: what fits, with room left, into the 8 KiB that servers allow a header.
 MAX_TOKEN_LENGTH = 7 * 1024
 MAX_SCOPE_LENGTH = 2048
 
@@ -211,8 +210,7 @@ def token_flow(
 def _get_request(
     registry: RegistryName, bearer: Bearer, scope: str | None, credentials: Credentials | None
 ) -> Request:
-    # One parameter for each scope. Some token servers read only the first, which is why we ask for one at a
-    # time.
+    # One parameter for each scope. Some token servers read only the first, so we ask for one at a time.
     pairs = [("service", bearer.service)] if bearer.service else []
     pairs += [("scope", entry) for entry in (scope or "").split()]
     query = "&".join(part for part in (urlsplit(bearer.realm).query, urlencode(pairs)) if part)

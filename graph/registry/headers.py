@@ -167,8 +167,7 @@ def _skip_token68(scanner: _Scanner) -> bool:
     if scanner.take(_TOKEN68):
         scanner.skip(frozenset("="))
         is_alone = scanner.peek() in ("", ",") or (scanner.peek() == " " and _ends_element(scanner))
-        # `Bearer realm=` with nothing after it looks the same; a value without "=" is the next scheme
-        # instead.
+        # `Bearer realm=` with nothing after it looks the same; a value without "=" is the next scheme.
         if is_alone and "=" in scanner.text[start : scanner.at]:
             scanner.skip(_SPACE_OR_COMMA)
             return True

@@ -24,8 +24,7 @@ from graph.registry.wire import MAX_PAGE_BYTES, last_query
 MAX_PAGES = 10_000
 # Names in one list: some four times the largest published registry.
 MAX_NAMES = 2_000_000
-# Pages in a row without a new name. A registry may page before it filters by what we may see, so some are
-# allowed.
+# Pages in a row without a new name: some, since a registry may page before it filters by what we may see.
 MAX_BARREN_PAGES = 10
 # Asked for when the registry refuses the page size of the settings; Quay's, ACR's and Docker Hub's maximum.
 SMALLER_PAGE_SIZE = 100

@@ -13,17 +13,14 @@ from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-# Longest URL that is followed, in characters. Signed storage URLs have 1–3 KiB; servers commonly stop at 8
-# KiB.
+# Longest URL that is followed, in characters. Signed storage URLs have 1–3 KiB; most servers stop at 8 KiB.
 MAX_URL_LENGTH = 8192
 
 # Query keys whose values may be shown; all others may be credentials (`token`, `X-Amz-Signature`, SAS
-# `sig`, …). An allow-list as in go-containerregistry's internal/redact: a list of secrets is never
-# complete.
+# `sig`, …). An allow-list as in go-containerregistry's internal/redact: no list of secrets is complete.
 _SHOWN_KEYS = frozenset({"n", "last", "digest", "artifactType", "scope", "service"})
 
-# RFC 3986 reserved and unreserved characters and "%": what may stand in a URL. The rest is encoded, not
-# refused.
+# RFC 3986 reserved and unreserved characters and "%": what may stand in a URL. The rest is encoded.
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~-._"
 
 

@@ -14,8 +14,7 @@ from typing import Any
 from graph.errors import GraphError
 from graph.registry.auth import Token
 
-# Tokens kept at once; one repository needs one. The least recently used goes first, and is fetched again if
-# wanted.
+# Tokens kept at once; one repository needs one. The least recently used goes first.
 MAX_CACHED_TOKENS = 4096
 
 

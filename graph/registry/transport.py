@@ -34,8 +34,7 @@ from graph.registry.origin import AddressGuard
 # Seconds for one attempt to connect, below the deadline of the whole request, so that a host with several
 # addresses of which the first is dead is still reached.
 CONNECT_TIMEOUT = 10.0
-# Seconds an idle connection is kept. Shorter than the 60 s after which common load balancers drop it
-# unannounced.
+# Seconds an idle connection is kept: fewer than the 60 after which load balancers drop it unannounced.
 KEEPALIVE_TIMEOUT = 30.0
 # Bytes of the status line and of one header: a Link or Location holds signed URLs of up to 8 KiB.
 MAX_HEADER_BYTES = 16 * 1024

@@ -36,12 +36,10 @@ from graph.registry.headers import next_link
 from graph.registry.ledger import RequestKind
 from graph.registry.origin import Origin, redact_url, resolve_url
 
-# Bytes read of a body, by what it is. Manifests: distribution takes 4 MiB, regclient reads 8. Configs: the
-# same.
+# Bytes read of a body, by what it is. Manifests and configs: distribution takes 4 MiB, regclient reads 8.
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
 MAX_CONFIG_BYTES = 8 * 1024 * 1024
-# A registry without paging of tags (distribution 2.8) sends all of them at once: 16 MiB are some 400,000
-# names.
+# A registry without paging of tags (distribution 2.8) sends all at once: 16 MiB are some 400,000 names.
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 # What containers/image reads of a token answer; Entra's tokens have some 3 KiB.
 MAX_TOKEN_BYTES = 1024 * 1024
@@ -272,8 +270,7 @@ def explain(request: Request, reply: Reply, now: datetime) -> RegistryError:
     answer = " ".join([str(reply.status), *codes])
     retry_after = parse_retry_after(reply.headers.get("retry-after"), now)
     if reply.is_foreign:
-        # Storage that a blob was redirected to: an expired signature or a lost blob, and a new redirect may
-        # cure it.
+        # Storage that a redirect led to: an expired signature or a lost blob; a new redirect may cure it.
         kind: type[RegistryError] = RegistryFailedError
         reason = f"redirects to a server that answered {reply.status}"
         codes = ()
