@@ -4,7 +4,6 @@ The expectation of the live tests: nothing here comes from `graph`, and every ma
 `skopeo inspect --raw` printed.
 """
 
-import hashlib
 import json
 import subprocess
 from collections import defaultdict
@@ -13,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from builders import digest_of
 from live.rigs import find_tool, get, run, tool_environment
 from live.seeding import docker_url
 
@@ -125,7 +125,7 @@ class Skopeo:
         """The manifest under a tag or digest, byte for byte."""
         command = [self._tool, "inspect", "--raw", "--tls-verify=false", docker_url(self._url, name)]
         done = subprocess.run(command, capture_output=True, check=True, timeout=60, env=tool_environment())
-        return Seen("sha256:" + hashlib.sha256(done.stdout).hexdigest(), done.stdout)
+        return Seen(digest_of(done.stdout), done.stdout)
 
     def inspect_config(self, name: str) -> dict[str, Any]:
         """The config of an image."""

@@ -21,6 +21,7 @@ from builders import (
     attestation_descriptor,
     make_artifact,
     make_attestation,
+    make_blob,
     make_helm_chart,
     make_image,
     make_index,
@@ -169,8 +170,7 @@ def get_manifest(url: str, repository: str, reference: str) -> Built:
     """The manifest as the registry has it, of whatever kind it is."""
     accept = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
     headers, data = request(f"{url}/v2/{repository}/manifests/{reference}", "GET", Accept=accept)
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    return Built(data, headers["Content-Type"], digest, len(data))
+    return make_blob(data, headers["Content-Type"])
 
 
 def seed(url: str, builder: Builder, *, has_referrers: bool) -> Seeded:
