@@ -13,14 +13,12 @@ from graph.schema.connections import Connection
 if TYPE_CHECKING:
     from graph.schema.artifact import Artifact
     from graph.schema.layer import Layer
-    from graph.schema.manifest import Manifest
     from graph.schema.namespace import Namespace
     from graph.schema.repository import Repository
     from graph.schema.tag import Tag
 
 ArtifactLink: TypeAlias = Annotated["Artifact", strawberry.lazy("graph.schema.artifact")]
 LayerLink: TypeAlias = Annotated["Layer", strawberry.lazy("graph.schema.layer")]
-ManifestLink: TypeAlias = Annotated["Manifest", strawberry.lazy("graph.schema.manifest")]
 NamespaceLink: TypeAlias = Annotated["Namespace", strawberry.lazy("graph.schema.namespace")]
 RepositoryLink: TypeAlias = Annotated["Repository", strawberry.lazy("graph.schema.repository")]
 TagLink: TypeAlias = Annotated["Tag", strawberry.lazy("graph.schema.tag")]
