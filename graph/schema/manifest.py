@@ -25,8 +25,9 @@ from graph.schema.image import (
 from graph.schema.links import ArtifactLink, LayerLink
 from graph.schema.platform import Platform, platform_of
 from graph.schema.scalars import ByteCount, Json
+from graph.schema.tag import load_artifacts
 from graph.settings import Hidden
-from graph.store import artifacts, layers, manifests
+from graph.store import layers, manifests
 from graph.store.rows import ManifestForm
 from graph.store.visibility import Visibility
 
@@ -94,11 +95,6 @@ async def load_children(context: Context, keys: Sequence[tuple[int, int]], /) ->
 async def load_layers(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
     """The layers with these keys."""
     return await context.read(layers.load_layers, keys)
-
-
-async def load_artifacts(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
-    """The artifacts with these keys."""
-    return await context.read(artifacts.load_artifacts, keys)
 
 
 async def load_texts(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:

@@ -111,6 +111,24 @@ async def test_what_is_looked_up_by_alias_is_one_statement() -> None:
         assert 1 == len(graph.statements)
 
 
+async def test_fields_that_read_the_same_share_a_statement() -> None:
+    """Artifacts are read by their keys once a level, be they what a tag names or what an index lists."""
+    query = """{
+      repository(name: "team/web") { artifacts { nodes { tags { nodes { artifact { digest } } } } } }
+      artifact(reference: "team/web:v1") {
+        manifest { ... on ImageIndex { manifests { artifact { digest } } } }
+      }
+    }"""
+    async with graph_of(ragged_store()) as graph:
+        data = await graph.data(query)
+
+        assert [True, True, False] == [
+            child["artifact"] is not None for child in data["artifact"]["manifest"]["manifests"]
+        ]
+        # Two look-ups, artifacts, manifest, tags, entries, and the artifacts of both.
+        assert 7 == len(graph.statements)
+
+
 # --- any query ---------------------------------------------------------------------------------------------
 
 NAMES = {
