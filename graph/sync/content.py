@@ -2,7 +2,8 @@
 
 Rules of this file: what a digest names is asked of the store before the registry; bytes that disagree with
 their digest never come this far (the client refuses them); what cannot be read is a failure of that
-artifact, not of the batch. A batch holds about MAX_BATCH_BYTES at most, whatever a registry sends.
+artifact, not of the batch. A batch that holds MAX_BATCH_BYTES asks for nothing more before it is written;
+what its tasks have asked for already still comes in.
 
 A config that is gone, malformed, too large or not what its digest says leaves its image without one. A config
 that could not be had for another reason leaves the whole image for the next look, since nobody asks for the
@@ -57,7 +58,8 @@ _LASTING_CONFIG_FAILURES = frozenset(
 class Batch:
     """Manifests of one repository that are fetched together and stored together.
 
-    `artifacts` is what was seen, `manifests` what is to be stored once `complete` has run. A context manager:
+    `artifacts` is what was seen, `manifests` what is to be stored once `complete` has run, `count` how many
+    were read, those that are stored already because it was full included. A context manager:
     on leaving, what was not stored is given up, and others may fetch it.
     """
 
@@ -72,6 +74,7 @@ class Batch:
         self.subjects: dict[Digest, Digest | None] = {}  # of the manifests that were read
         self.borrowed: set[Digest] = set()  # bytes that another repository gave: are they in this one?
         self.manifests: list[NewManifest] = []
+        self.count = 0
         self._upstream = upstream
         self._repository = repository
         self._known = known
@@ -229,6 +232,7 @@ class Batch:
             parsed = _parse_config(found) if isinstance(found, bytes) else None
             data = found if isinstance(found, bytes) and parsed is not None else None
             self.manifests.append(NewManifest(manifest, fetched.data, parsed, data))
+            self.count += 1
 
     async def _get_configs(
         self, wanted: Mapping[Digest, Descriptor]

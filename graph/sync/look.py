@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from graph.errors import RegistryUnknownError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
-from graph.store.changes import Failure, KnownRepository, NewManifest
+from graph.store.changes import Failure, KnownRepository, NewManifest, RepositoryChanges
 from graph.store.content import put_manifests
 from graph.store.observations import load_known, put_repository, set_repository
 from graph.sync.content import MAX_TASKS, Batch
@@ -73,20 +73,24 @@ class Look:
         return Batch(self.upstream, self.name, self.known.artifacts, self.patience)
 
     async def settle(self, batch: Batch | None = None) -> None:
-        """Write down what was seen if it is news, with the manifests of the batch.
+        """Write down what was seen if it is news, with the manifests of the batch, once for each batch.
 
         `known` stays as it was: `load` it when what follows depends on it.
         """
         observed = self._observed()
         manifests = batch.manifests if batch is not None else []
-        if manifests or is_news(self.known, plan_changes(self.known, observed, self.at)):
-            await self._write(observed, manifests)
+        changes = plan_changes(self.known, observed, self.at)
+        if manifests or is_news(self.known, changes):
+            await self._write(observed, changes, manifests)
+        if batch is not None:
+            self.tally.manifests += batch.count
 
     async def finish(
         self, *, is_finished: bool = False, is_absent: bool = False, failure: Failure | None = None
     ) -> None:
         """Write down the rest, and how the look ended."""
-        await self._write(self._observed(is_finished, is_absent, failure), ())
+        observed = self._observed(is_finished, is_absent, failure)
+        await self._write(observed, plan_changes(self.known, observed, self.at), ())
 
     def _observed(
         self, is_finished: bool = False, is_absent: bool = False, failure: Failure | None = None
@@ -105,7 +109,9 @@ class Look:
             failure=failure,
         )
 
-    async def _write(self, observed: ObservedRepository, manifests: Sequence[NewManifest]) -> None:
+    async def _write(
+        self, observed: ObservedRepository, changes: RepositoryChanges, manifests: Sequence[NewManifest]
+    ) -> None:
         store = self.upstream.store
         if self._key is None and not _shows_repository(observed):
             self.seen = Seen()
@@ -116,8 +122,7 @@ class Look:
             # Apart from what follows: bytes without an artifact are no lie, and a kill in between costs
             # nothing.
             await store.write(put_manifests, self.upstream.key, manifests, self.at)
-            self.tally.manifests += len(manifests)
-        await store.write(set_repository, self._key, plan_changes(self.known, observed, self.at))
+        await store.write(set_repository, self._key, changes)
         self._is_behind = True
         for digest, artifact in observed.artifacts.items():
             if artifact.failure is not None:

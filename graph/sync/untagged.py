@@ -91,7 +91,6 @@ async def observe_referrers(look: Look, seen_before: set[Digest]) -> None:
         asked.update(subjects)
         for start in range(0, len(subjects), MAX_BATCH):
             await list_referrers(look, subjects[start : start + MAX_BATCH])
-        await look.settle()
         await look.load()
         await observe_children(look, seen_before)
 
