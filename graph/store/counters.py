@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateTable
 
 from graph.oci.reference import RepositoryName, ancestors_of
 from graph.store.bulk import insert_rows, read_column, read_rows, run, run_rows
-from graph.store.sizes import find_holders, set_sizes
+from graph.store.sizes import set_sizes
 from graph.store.tables import Key
 
 # Tables of the writer's connection alone, empty between two uses.
@@ -309,7 +309,7 @@ def count_blob_changes(db: Connection, registry_id: int, changes: Sequence[BlobC
         SELECT ab.artifact_id FROM blob_change AS change CROSS JOIN artifact_blob AS ab
         WHERE ab.blob_id = change.blob_id AND change.size <> 0
         """
-    set_sizes(db, find_holders(db, set(read_column(db, users))))
+    set_sizes(db, set(read_column(db, users)))
 
 
 def _add_to_totals(db: Connection, registry_id: int) -> None:

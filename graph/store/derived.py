@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from graph.oci.liveness import Untagged, classify
 from graph.store.bulk import read_column, read_rows, run
 from graph.store.counters import StandingChange, count_contents
-from graph.store.sizes import find_holders, set_sizes
+from graph.store.sizes import set_sizes
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ def derive(db: Connection, registry_id: int, repository_id: int, touched: Touche
         artifacts=touched.came,
         live_artifacts=live,
     )
-    set_sizes(db, find_holders(db, touched.contents))
+    set_sizes(db, touched.contents)
 
 
 def _children_of_fallbacks(db: Connection, artifact_ids: Collection[int]) -> set[int]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from graph.store.bulk import read_column, read_rows, run_rows
 
-# A child is held only where it is: in the same repository, present.
+# The artifacts and what holds them. A child is held only where it is: in the same repository, present.
 _HOLDERS = """
 WITH RECURSIVE up (id) AS (
     SELECT value FROM {keys} AS k
@@ -69,17 +69,16 @@ GROUP BY held.root
 )
 
 
-def find_holders(db: Connection, artifact_ids: Collection[int]) -> set[int]:
-    """Return the artifacts and every present index that holds one of them, at any depth."""
-    return set(read_column(db, _HOLDERS, keys=artifact_ids))
-
-
 def set_sizes(db: Connection, artifact_ids: Collection[int]) -> None:
-    """Set what each of the artifacts weighs as pulled, and what its manifest's own content does."""
+    """Set what each of the artifacts weighs as pulled, and what its manifest's own content does.
+
+    Every present index that holds one of them, at any depth, is set too.
+    """
+    holders = read_column(db, _HOLDERS, keys=artifact_ids)
     sizes: list[tuple[int | None, int]] = []
     contents: list[tuple[int, int]] = []
     indexes: dict[int, int | None] = {}
-    for key, manifest, size, content, children, own in read_rows(db, _OWN, keys=artifact_ids):
+    for key, manifest, size, content, children, own in read_rows(db, _OWN, keys=holders):
         if own != content:  # put before another document told more of what it lists
             contents.append((own, manifest))
         if children:
