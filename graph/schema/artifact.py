@@ -140,7 +140,7 @@ def _pick_manifest(row: ArtifactRow, _: Context, manifest: ManifestRow | None) -
         return NotObservedError("its manifest is not stored")
     return ManifestIn(
         manifest.key,
-        row.repository_key,
+        manifest.registry_key,
         manifest.digest,
         manifest.media_type,
         manifest.size,
@@ -148,6 +148,7 @@ def _pick_manifest(row: ArtifactRow, _: Context, manifest: ManifestRow | None) -
         manifest.form,
         manifest.artifact_type,
         manifest.annotations,
+        row.repository_key,
     )
 
 

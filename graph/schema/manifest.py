@@ -1,6 +1,6 @@
 """A manifest: the document that names an artifact's content (concept C15), in its three forms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,36 +28,21 @@ from graph.schema.scalars import ByteCount, Json
 from graph.schema.tag import load_artifacts
 from graph.settings import Hidden
 from graph.store import layers, manifests
-from graph.store.rows import ManifestForm
+from graph.store.rows import ManifestLayerRow, ManifestRow
 from graph.store.visibility import Visibility
 
 
 @dataclass(frozen=True, slots=True)
-class ManifestIn:
+class ManifestIn(ManifestRow):
     """A manifest as found in one repository: there the entries of an index are artifacts."""
 
-    key: int
     repository_key: int
-    digest: Digest
-    media_type: str
-    size: int
-    schema_version: int | None
-    form: ManifestForm
-    artifact_type: str | None
-    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _LayerEntry:
+class _LayerEntry(ManifestLayerRow):
     """An entry of an image manifest's layers, and how many there are: the history is matched by count."""
 
-    manifest_key: int
-    position: int
-    media_type: str
-    digest: Digest
-    size: int | None
-    layer_key: int
-    annotations: Mapping[str, str]
     layer_count: int
 
 
