@@ -1,7 +1,8 @@
 """How many keys go into one statement: as one parameter, joined like a table.
 
-Rules of this file: the only place that knows how each engine takes a list. Never an IN list of parameters:
-at 9,000 keys it took twice as long, and each length would be another statement to prepare.
+Rules of this file: how reads give each engine a list; `bulk.py` does it for the text of the write side. Never
+an IN list of parameters: at 9,000 keys it took twice as long, and each length would be another statement to
+prepare.
 """
 
 import json

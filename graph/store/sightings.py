@@ -41,7 +41,7 @@ class _Artifact:
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
+class _Copied:
     """What an artifact shows of its manifest, copied so that lists filter on one table."""
 
     kind: str
@@ -52,7 +52,7 @@ class _Facts:
     size: int | None  # its own content, unless it has children: sizes.py says what they weigh
 
 
-_NOTHING = _Facts(ArtifactKind.UNKNOWN.value, None, None, None, None, None)
+_NOTHING = _Copied(ArtifactKind.UNKNOWN.value, None, None, None, None, None)
 
 
 def set_sighting(
@@ -74,10 +74,10 @@ def set_sighting(
     effects = moves.effects
     touched = Touched(new={keys[digest] for digest in new}, referring=effects.referring)
     without = [blobs[digest] for digest in seen if digest not in stored or not stored[digest].has_manifest]
-    facts = _load_facts(db, without)
+    copied = _load_copied(db, without)
     rows = [
         _new_row(
-            registry_id, repository_id, at, keys[digest], blobs[digest], seen.get(digest), facts, effects
+            registry_id, repository_id, at, keys[digest], blobs[digest], seen.get(digest), copied, effects
         )
         for digest in new
     ]
@@ -88,9 +88,9 @@ def set_sighting(
     _revive(db, [row for digest, row in stored.items() if digest in seen], touched)
     _end(db, at, [stored[digest] for digest in missing if digest in stored], touched)
     learned = {
-        stored[digest].key: facts[blobs[digest]]
+        stored[digest].key: copied[blobs[digest]]
         for digest in seen
-        if digest in stored and not stored[digest].has_manifest and blobs[digest] in facts
+        if digest in stored and not stored[digest].has_manifest and blobs[digest] in copied
     }
     _learn(db, learned, touched)
     _add_tags(db, effects, touched)
@@ -131,7 +131,7 @@ def _load_artifacts(
     return {digest: by_blob[blob] for digest, blob in blobs.items() if blob in by_blob}
 
 
-def _load_facts(db: Connection, blobs: Collection[int]) -> dict[int, _Facts]:
+def _load_copied(db: Connection, blobs: Collection[int]) -> dict[int, _Copied]:
     found = read_rows(
         db,
         """
@@ -141,7 +141,7 @@ def _load_facts(db: Connection, blobs: Collection[int]) -> dict[int, _Facts]:
         """,
         keys=blobs,
     )
-    return {blob: _Facts(*rest) for blob, *rest in found}
+    return {blob: _Copied(*rest) for blob, *rest in found}
 
 
 _COLUMNS = (
@@ -177,11 +177,11 @@ def _new_row(
     key: int,
     blob: int,
     change: ArtifactChange | None,
-    facts: Mapping[int, _Facts],
+    copied: Mapping[int, _Copied],
     effects: TagEffects,
 ) -> tuple[Any, ...]:
     """Return the row of an artifact; without a change, of one that was looked for and never was there."""
-    known = facts.get(blob)
+    known = copied.get(blob)
     shown = known or _NOTHING
     tags = effects.counts[key]
     is_live = change is not None and tags > 0
@@ -257,7 +257,7 @@ def _end(db: Connection, at: int, missing: Iterable[_Artifact], touched: Touched
     touched.came -= len(keys)
 
 
-def _learn(db: Connection, facts: Mapping[int, _Facts], touched: Touched) -> None:
+def _learn(db: Connection, copied: Mapping[int, _Copied], touched: Touched) -> None:
     """Show what became known of artifacts whose manifest was not had until now."""
     run_rows(
         db,
@@ -268,10 +268,10 @@ def _learn(db: Connection, facts: Mapping[int, _Facts], touched: Touched) -> Non
         """,
         [
             (known.kind, known.artifact_type, known.os, known.architecture, known.created_at, key)
-            for key, known in facts.items()
+            for key, known in copied.items()
         ],
     )
-    touched.contents.update(facts)
+    touched.contents.update(copied)
 
 
 def _add_tags(db: Connection, effects: TagEffects, touched: Touched) -> None:
