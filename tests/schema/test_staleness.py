@@ -82,21 +82,23 @@ async def test_what_cannot_be_refreshed_is_answered_and_told(
 
 
 @pytest.mark.parametrize(
-    "below",
+    ("below", "asked"),
     [
-        "tags { nodes { name } }",
-        'tag(name: "1.0") { name }',
-        "artifacts { nodes { digest } }",
-        "artifacts { nodes { referrers { state } } }",
+        ("tags { nodes { name } }", []),  # what `repository` asked for itself
+        ('tag(name: "1.0") { name }', ["tag"]),
+        ("artifacts { nodes { digest } }", []),
+        ("artifacts { nodes { referrers { state } } }", ["referrers"]),
     ],
 )
-async def test_fields_of_a_repository_are_told(below: str) -> None:
+async def test_fields_of_a_repository_are_told(below: str, asked: list[str]) -> None:
     """Tags, a tag, artifacts and referrers are refreshable too; each answer that is old is in the list."""
+    refresher = FakeRefresher()
     async with graph_of(ragged_store()) as graph:
-        response = await ask_later(graph, '{ repository(name: "base") { ' + below + " } }", FakeRefresher())
+        response = await ask_later(graph, '{ repository(name: "base") { ' + below + " } }", refresher)
 
         told = {stale["path"][1] for stale in response["extensions"]["stale"] if len(stale["path"]) == 2}
         assert {below.split("(")[0].split(" ")[0]} == told
+        assert ["repository", *asked] == [what[0] for what in refresher.asked]
 
 
 async def test_what_is_computed_never_refreshes() -> None:
