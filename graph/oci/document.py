@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeVar
 
@@ -28,53 +27,39 @@ MAX_DEPTH = 64
 # Characters of an integer: 64 bits and a sign. Python refuses 4,300 digits by itself, but not 4,000.
 MAX_INTEGER_LENGTH = 20
 
-
-@dataclass(frozen=True, slots=True)
-class JsonLimits:
-    """How much of a document is read: `max_bytes` of it, `max_depth` levels deep."""
-
-    max_bytes: int = MAX_DOCUMENT_BYTES
-    max_depth: int = MAX_DEPTH
+_TOO_DEEP = f"more than {MAX_DEPTH} levels deep"
 
 
-DEFAULT_LIMITS = JsonLimits()
-
-
-def decode_json(data: bytes, *, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
+def decode_json(data: bytes, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> Any:
     """The value that the bytes are, in UTF-8 without a byte order mark (RFC 8259).
 
     Raises ContentTooLargeError over the byte limit, else MalformedManifestError: not JSON, a name twice in
     one object, NaN or an infinity, an integer of more than 64 bits, half a surrogate pair, or too many
     levels.
     """
-    if len(data) > limits.max_bytes:
-        raise ContentTooLargeError("the document", limits.max_bytes)
+    if len(data) > max_bytes:
+        raise ContentTooLargeError("the document", max_bytes)
     try:
         value = _DECODER.decode(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise MalformedManifestError(f"not UTF-8: byte {error.start}") from None
     except RecursionError:
-        raise MalformedManifestError(f"more than {limits.max_depth} levels deep") from None
+        raise MalformedManifestError(_TOO_DEEP) from None
     except ValueError as error:
         raise MalformedManifestError(f"not valid JSON: {error}") from None
     # Brackets inside strings make the count too high, never too low: a document that passes needs no walk.
-    if data.count(b"{") + data.count(b"[") > limits.max_depth:
-        _check_depth(value, limits.max_depth)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        _check_depth(value)
     if _SURROGATE.search(data):
         _check_surrogates(value)
     return value
 
 
-def decode(data: bytes, type: type[T], *, limits: JsonLimits = DEFAULT_LIMITS) -> T:
-    """The document as a value of the type; names that the type lacks are ignored.
-
-    Raises as `decode_json` does, and MalformedManifestError where a value has not the type or bound declared.
-    """
-    return convert(decode_json(data, limits=limits), type)
-
-
 def convert(value: Any, type: type[T]) -> T:
-    """A decoded value as a value of the type; MalformedManifestError, with the place, if it is none."""
+    """A decoded value as a value of the type; names that the type lacks are ignored.
+
+    Raises MalformedManifestError, with the place, where a value has not the type or bound declared.
+    """
     try:
         return msgspec.convert(value, type)
     except msgspec.ValidationError as error:
@@ -141,13 +126,13 @@ _DECODER = json.JSONDecoder(
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def _check_depth(value: Any, max_depth: int) -> None:
+def _check_depth(value: Any) -> None:
     depth = 0
     level = [value]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1
-        if depth > max_depth:
-            raise MalformedManifestError(f"more than {max_depth} levels deep")
+        if depth > MAX_DEPTH:
+            raise MalformedManifestError(_TOO_DEEP)
         level = [below for item in level for below in (item.values() if isinstance(item, dict) else item)]
 
 

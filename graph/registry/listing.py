@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from graph.errors import ContentTooLargeError, MalformedManifestError
-from graph.oci.document import JsonLimits, decode_json
+from graph.oci.document import decode_json
 from graph.registry.ledger import RequestKind
 from graph.registry.wire import MAX_PAGE_BYTES, last_query
 
@@ -28,8 +28,6 @@ MAX_NAMES = 2_000_000
 MAX_BARREN_PAGES = 10
 # Asked for when the registry refuses the page size of the settings; Quay's, ACR's and Docker Hub's maximum.
 SMALLER_PAGE_SIZE = 100
-
-_LIMITS = JsonLimits(max_bytes=MAX_PAGE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +155,7 @@ def read_page(listing: Listing, body: bytes) -> tuple[list[str], int]:
     The Content-Type is not looked at: ECR sends lists as text/plain.
     """
     try:
-        document = decode_json(body, limits=_LIMITS)
+        document = decode_json(body, max_bytes=MAX_PAGE_BYTES)
     except (MalformedManifestError, ContentTooLargeError) as error:
         raise ValueError(f"sent a list that cannot be read: {error}") from None
     if not isinstance(document, dict):
