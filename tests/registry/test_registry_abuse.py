@@ -289,13 +289,18 @@ async def test_cookies(make_client: MakeClient) -> None:
 async def test_more_than_asked_for(make_client: MakeClient) -> None:
     """Bytes after an answer, meant for the next request, are not taken for its answer."""
     smuggled = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
-    poison = write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" + smuggled)
+
+    async def poison(asked: Asked, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n" + smuggled)
+        wire.is_kept = True
+
     async with (
         HostileServer({"/v2/": poison, MANIFEST: respond(200, IMAGE.data)}) as server,
         make_client(url=server.url) as client,
     ):
         await client.ping()
         assert IMAGE.digest == (await client.get_manifest(A, V1)).digest
+    assert 2 == server.connections
 
 
 async def test_hostile_referrers(make_client: MakeClient) -> None:
