@@ -7,7 +7,7 @@
 3.  The token is sent to the registry, and to nobody else.
 
 Rules of this file: no I/O, no clock. The password goes to the realm, so the realm is pinned before a
-request to it exists (CVE-2026-48978): https unless the registry itself is plain http by configuration, and
+request to it exists (CVE-2026-48978): https unless the registry itself is plain http in the settings, and
 the registry's own host or one that the operator named. Nothing here shows a secret in its text.
 """
 
@@ -130,7 +130,7 @@ def choose_scheme(
     if any(challenge.scheme == "basic" for challenge in challenges):
         if credentials is not None and not credentials.is_identity_token:
             return Basic()
-        refusal = "asks for a user and password, and none is configured"
+        refusal = "asks for a user and password, and the settings have none"
     raise ValueError(refusal)
 
 
