@@ -82,12 +82,6 @@ _FORMS = {
 # Only registered algorithms: `main-<git commit>` is an ordinary tag.
 _REFERRER_TAG = re.compile(r"(sha256|sha512|blake3)-([0-9a-f]{64})(\.sig|\.att|\.sbom)?")
 
-# Characters that the distribution-spec keeps of the algorithm and of the encoded part ("Referrers Tag
-# Schema").
-_FALLBACK_ALGORITHM_LENGTH = 32
-_FALLBACK_ENCODED_LENGTH = 64
-_NOT_IN_TAG = re.compile(r"[^a-zA-Z0-9._-]")
-
 
 def version_key(name: str) -> str:
     """The key by which tags are put in version order (above), compared by bytes.
@@ -135,14 +129,3 @@ def parse_referrer_tag(name: TagName) -> ReferrerTag | None:
     algorithm, encoded, suffix = match.groups(default="")
     subject = None if algorithm == "sha512" else parse_digest(f"{algorithm}:{encoded}")
     return ReferrerTag(subject, _FORMS[suffix])
-
-
-def fallback_tag(digest: Digest) -> TagName:
-    """The tag of the index that lists a subject's referrers where the registry has no referrers API.
-
-    Distribution-spec, "Referrers Tag Schema": both parts cut to their lengths, what a tag may not hold made
-    "-".
-    """
-    algorithm, _, encoded = digest.partition(":")
-    tag = f"{algorithm[:_FALLBACK_ALGORITHM_LENGTH]}-{encoded[:_FALLBACK_ENCODED_LENGTH]}"
-    return TagName(_NOT_IN_TAG.sub("-", tag))
