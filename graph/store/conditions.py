@@ -187,9 +187,7 @@ def _one_of(
 
 
 def _times(since: datetime | None, before: datetime | None) -> Range:
-    return Range(
-        None if since is None else microseconds_of(since), None if before is None else microseconds_of(before)
-    )
+    return Range(microseconds_of(since), microseconds_of(before))
 
 
 def _sizes(at_least: int | None, at_most: int | None) -> Range:

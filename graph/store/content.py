@@ -187,7 +187,7 @@ def _complete(db: Connection, configs: Mapping[int, ImageConfig]) -> None:
         SET os = ?, architecture = ?, variant = ?, os_version = ?, created_at = COALESCE(?, created_at)
         WHERE config_id = ?
         """,
-        [(*_platform_of(configs[key]), _moment(configs[key].created), key) for key in late],
+        [(*_platform_of(configs[key]), microseconds_of(configs[key].created), key) for key in late],
     )
     run(
         db,
@@ -302,7 +302,7 @@ def _manifest_row(
         config_key,
         None if content.subject is None else keys[content.subject.digest],
         *_platform_of(image),
-        _moment(created or created_annotation(content)),
+        microseconds_of(created or created_annotation(content)),
         _annotations(content.annotations),
         # By what this document claims; set anew by what is known of the blobs when an artifact has it
         # (sizes.py).
@@ -350,7 +350,3 @@ def _platform_of(
 
 def _annotations(annotations: Mapping[str, str]) -> str | None:
     return json.dumps(annotations, ensure_ascii=False, separators=(",", ":")) if annotations else None
-
-
-def _moment(moment: datetime | None) -> int | None:
-    return None if moment is None else microseconds_of(moment)

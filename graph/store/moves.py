@@ -87,7 +87,7 @@ class Moves:
                 change.name,
                 version_key(change.name),
                 target,
-                *_facts(change.error),
+                *_error_of(change.error),
                 self._subjects.get(change.name),
                 int(referrer_tag is not None),
                 int(referrer_tag is not None and referrer_tag.form is ReferrerTagForm.FALLBACK),
@@ -105,12 +105,12 @@ class Moves:
         if target == old and stored.is_present and subject == stored.subject_id:
             # Without an answer, what it names was last seen when it was last seen.
             self._seen.append(
-                (None if change.digest is None else self._at, *_facts(change.error), stored.key)
+                (None if change.digest is None else self._at, *_error_of(change.error), stored.key)
             )
             return
         has_moved = not stored.is_present or (old is not None and target != old)
         changed_at = self._at if has_moved else None
-        self._changed.append((target, subject, *_facts(change.error), self._at, changed_at, stored.key))
+        self._changed.append((target, subject, *_error_of(change.error), self._at, changed_at, stored.key))
         self._count(stored.is_referrer_tag, old, target, 0 if stored.is_present else 1)
         self._move(stored.key, old, target)
 
@@ -228,5 +228,5 @@ def _find_half(db: Connection, registry_id: int, name: TagName) -> Digest:
     return Digest(known[0] if known else half)
 
 
-def _facts(failure: Failure | None) -> tuple[str | None, str | None]:
+def _error_of(failure: Failure | None) -> tuple[str | None, str | None]:
     return (None, None) if failure is None else (failure.code, failure.message)

@@ -195,7 +195,7 @@ def _new_row(
         (Discovery.SUBJECT if change is None else change.discovery).value,
         at,
         at,
-        None if change is None or change.pushed_at is None else microseconds_of(change.pushed_at),
+        None if change is None else microseconds_of(change.pushed_at),
         at if change is None else None,
         shown.kind,
         shown.artifact_type,
@@ -223,10 +223,7 @@ def _see_again(
     db: Connection, at: int, seen: Mapping[_Artifact, ArtifactChange], changes: RepositoryChanges
 ) -> None:
     told = {change.digest for change in changes.present}
-    rows = [
-        (at, None if change.pushed_at is None else microseconds_of(change.pushed_at), row.key)
-        for row, change in seen.items()
-    ]
+    rows = [(at, microseconds_of(change.pushed_at), row.key) for row, change in seen.items()]
     run_rows(db, "UPDATE artifact SET observed_at = ?, pushed_at = COALESCE(?, pushed_at) WHERE id = ?", rows)
     lacks = [
         (*_lack(change, False), row.key)

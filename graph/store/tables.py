@@ -14,7 +14,7 @@ repository_blob) are deleted when what they describe becomes absent; an observat
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
 from sqlalchemy import (
     BigInteger,
@@ -37,9 +37,13 @@ from sqlalchemy import (
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def microseconds_of(moment: datetime) -> int:
+@overload
+def microseconds_of(moment: datetime) -> int: ...
+@overload
+def microseconds_of(moment: None) -> None: ...
+def microseconds_of(moment: datetime | None) -> int | None:
     """Return the moment as it is stored."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return None if moment is None else (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def moment_of(microseconds: int | None) -> datetime | None:
@@ -54,7 +58,7 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else microseconds_of(value)
+        return microseconds_of(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return moment_of(value)
