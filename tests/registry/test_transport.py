@@ -95,12 +95,20 @@ async def test_no_cookies(server: HostileServer) -> None:
     assert ["cookie" in asked.headers for asked in server.asked] == [False, False]
 
 
-async def test_environment_is_ignored(server: HostileServer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_is_ignored(
+    server: HostileServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Neither a proxy nor a .netrc of the environment is used."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login alice password wonderland")
+    monkeypatch.setenv("NETRC", str(netrc))
     async with transport_to(server.url) as transport:
         assert 200 == (await get(transport, server.url + "/")).status_code
+    assert "authorization" not in server.asked[0].headers
 
 
 async def test_connection_is_kept(server: HostileServer) -> None:
