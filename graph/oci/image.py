@@ -6,15 +6,17 @@ the others. Whoever calls has made sure that the media type is an image config's
 other is opaque. Env, labels and history often hold secrets; hiding them is decided elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from graph.errors import InvalidDigestError, MalformedManifestError
 from graph.oci.descriptor import MAX_PLATFORM_LENGTH
 from graph.oci.digest import Digest, parse_digest
 from graph.oci.document import decode_json, parse_time
+
+T = TypeVar("T")
 
 # Entries of any one list or object in a config. Linux has no limit on them that is lower, but an environment
 # or history of ten thousand entries is no image's; past it the field counts as not given.
@@ -89,19 +91,18 @@ def parse_image_config(data: bytes) -> ImageConfig:
     )
 
 
-def map_history(config: ImageConfig, layer_count: int) -> tuple[History | None, ...]:
-    """For each layer the instruction that made it (C12); all None unless the history has one for each.
+def steps_of(config: ImageConfig) -> tuple[History, ...]:
+    """The instructions that made a layer each, in the order of the layers (C12)."""
+    return tuple(entry for entry in config.history if not entry.is_empty_layer)
 
-    Squashed images, buildpacks and ko write fewer entries or none: a count that differs would pair layers
-    with instructions at random.
+
+def item_of_layer(items: Sequence[T], position: int, layer_count: int) -> T | None:
+    """The layer's own item of `steps_of` or `diff_ids`; None unless there is one for every layer.
+
+    Squashed images, buildpacks and ko write fewer or none: a count that differs would pair layers with
+    instructions at random.
     """
-    entries = tuple(entry for entry in config.history if not entry.is_empty_layer)
-    return entries if len(entries) == layer_count else (None,) * layer_count
-
-
-def map_diff_ids(config: ImageConfig, layer_count: int) -> tuple[Digest | None, ...]:
-    """For each layer the digest of its uncompressed tar; all None unless there is one for every layer."""
-    return config.diff_ids if len(config.diff_ids) == layer_count else (None,) * layer_count
+    return items[position] if len(items) == layer_count else None
 
 
 def _text(value: Any) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import strawberry
 
@@ -23,8 +23,6 @@ from graph.schema.fields import computed
 from graph.settings import Hidden
 from graph.store import manifests
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class ReadConfig:
@@ -32,7 +30,7 @@ class ReadConfig:
 
     config: image.ImageConfig
     text: str
-    steps: tuple[image.History | None, ...]
+    steps: tuple[image.History, ...]
 
 
 async def load_configs(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
@@ -42,8 +40,7 @@ async def load_configs(context: Context, keys: Sequence[int], /) -> Sequence[Ans
 
 def _parse(data: bytes) -> ReadConfig:
     config = image.parse_image_config(data)
-    made = sum(not entry.is_empty_layer for entry in config.history)
-    return ReadConfig(config, data.decode(), image.map_history(config, made))  # what was parsed is UTF-8
+    return ReadConfig(config, data.decode(), image.steps_of(config))  # what was parsed is UTF-8
 
 
 def pick_config(row: Any, _: Context, read: ReadConfig | None) -> Answer:
@@ -54,19 +51,16 @@ def pick_config(row: Any, _: Context, read: ReadConfig | None) -> Answer:
 
 def pick_diff_id(row: Any, _: Context, read: ReadConfig | None) -> Answer:
     """The digest of a layer's uncompressed bytes, where the config tells it."""
-    return None if read is None else _at(row, read.config.diff_ids)
+    if read is None:
+        return None
+    return image.item_of_layer(read.config.diff_ids, row.position, row.layer_count)
 
 
 def pick_created_by(row: Any, context: Context, read: ReadConfig | None) -> Answer:
     """The line of the Dockerfile that made a layer, where the history tells it."""
     check_hidden(context, Hidden.HISTORY)
-    step = None if read is None else _at(row, read.steps)
+    step = None if read is None else image.item_of_layer(read.steps, row.position, row.layer_count)
     return None if step is None else show_text(context, step.created_by)
-
-
-def _at(row: Any, items: Sequence[T]) -> T | None:
-    """A layer's own item, where there is one for every layer: else they would be paired at random."""
-    return items[row.position] if len(items) == row.layer_count else None
 
 
 def check_hidden(context: Context, *what: Hidden) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import builders
 from graph.oci.digest import parse_digest, verify_digest
-from graph.oci.image import map_diff_ids, map_history, parse_image_config
+from graph.oci.image import parse_image_config, steps_of
 from graph.oci.manifest import ImageIndex, ImageManifest, content_of, parse_manifest
 from graph.oci.reference import parse_tag_name
 from graph.oci.tags import parse_referrer_tag
@@ -57,10 +57,10 @@ def test_built_config_accounts_for_every_layer() -> None:
     assert isinstance(manifest, ImageManifest) and manifest.config is not None
     blobs = {blob.digest: blob for blob in IMAGE.blobs}
     config = parse_image_config(blobs[manifest.config.digest].data)
-    assert None not in map_history(config, len(manifest.layers))
+    assert len(manifest.layers) == len(steps_of(config))
     tars = [gzip.decompress(blobs[layer.digest].data) for layer in manifest.layers]
     expected = tuple("sha256:" + hashlib.sha256(tar).hexdigest() for tar in tars)
-    assert expected == map_diff_ids(config, len(manifest.layers))
+    assert expected == config.diff_ids
     for tar in tars:
         with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
             assert ["content"] == archive.getnames()

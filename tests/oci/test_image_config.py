@@ -17,9 +17,9 @@ from graph.oci.image import (
     MAX_ENTRIES,
     History,
     ImageConfig,
-    map_diff_ids,
-    map_history,
+    item_of_layer,
     parse_image_config,
+    steps_of,
 )
 
 EMPTY = ImageConfig(
@@ -97,8 +97,7 @@ def test_config_of_the_specification() -> None:
     )
     config = parse_image_config(data)
     assert expected == config
-    assert (expected.history[0], expected.history[2]) == map_history(config, 2)
-    assert expected.diff_ids == map_diff_ids(config, 2)
+    assert (expected.history[0], expected.history[2]) == steps_of(config)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +212,8 @@ def test_history_is_mapped_only_when_the_counts_agree(
     history = [
         {"created_by": str(number), "empty_layer": is_empty} for number, is_empty in enumerate(empties)
     ]
-    entries = map_history(read({"history": history}), layer_count)
+    steps = steps_of(read({"history": history}))
+    entries = [item_of_layer(steps, position, layer_count) for position in range(layer_count)]
     assert mapped == [None if entry is None else entry.created_by for entry in entries]
 
 
@@ -229,7 +229,8 @@ def test_only_true_makes_an_empty_layer(value: Any) -> None:
 def test_diff_ids_are_mapped_only_when_the_counts_agree(count: int, layer_count: int) -> None:
     """Artifacts list fewer or no diff ids than layers: none is given to a layer then."""
     config = read({"rootfs": {"type": "layers", "diff_ids": [builders.EMPTY_LAYER.digest] * count}})
-    assert (None,) * layer_count == map_diff_ids(config, layer_count)
+    items = [item_of_layer(config.diff_ids, position, layer_count) for position in range(layer_count)]
+    assert [None] * layer_count == items
 
 
 field_names = st.sampled_from(
@@ -249,4 +250,6 @@ values = st.recursive(
 def test_any_object_is_a_config(document: dict[str, Any], layer_count: int) -> None:
     """Nothing inside a JSON object is an error, and every layer has an answer."""
     config = read(document)
-    assert layer_count == len(map_history(config, layer_count)) == len(map_diff_ids(config, layer_count))
+    for position in range(layer_count):
+        item_of_layer(steps_of(config), position, layer_count)
+        item_of_layer(config.diff_ids, position, layer_count)
