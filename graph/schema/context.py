@@ -18,7 +18,7 @@ from graph.schema.scalars import format_time
 from graph.settings import Hidden, Settings
 from graph.store.rows import RegistryRow
 from graph.store.visibility import Visibility
-from graph.sync.freshness import Demand
+from graph.sync.freshness import Demand, age_of
 
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ class Context:
         """
         if self.oldest_observed_at is None:
             return None
-        return max(0, int((self.clock() - self.oldest_observed_at).total_seconds()))
+        return int(age_of(self.oldest_observed_at, self.clock()))
 
     def to_extensions(self) -> Mapping[str, Any]:
         """What the response tells beside its data: what it cost, and which answers are old."""

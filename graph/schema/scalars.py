@@ -11,10 +11,8 @@ import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from graph.errors import InputError, InvalidDigestError
+from graph.oci.descriptor import MAX_SIZE
 from graph.oci.digest import Digest, parse_digest
-
-# The largest integer that a JSON number carries exactly (ECMA-404 readers use doubles).
-MAX_BYTE_COUNT = 2**53 - 1
 
 # Characters of a time; the longest form of ISO 8601 that is read has 32.
 MAX_TIME_LENGTH = 64
@@ -34,14 +32,14 @@ def _parse_byte_count(value: Any) -> int:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError("a number of bytes is an integer")
-    if not 0 <= value <= MAX_BYTE_COUNT:
-        raise InputError(f"a number of bytes is from 0 to {MAX_BYTE_COUNT}")
+    if not 0 <= value <= MAX_SIZE:
+        raise InputError(f"a number of bytes is from 0 to {MAX_SIZE}")
     return value
 
 
 def _show_byte_count(value: int) -> int:
     # Sums can be larger where a registry claims absurd sizes; the largest exact number says "at least".
-    return min(value, MAX_BYTE_COUNT)
+    return min(value, MAX_SIZE)
 
 
 def _parse_json(value: Any) -> Any:
