@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from graphql import get_introspection_query
@@ -9,6 +10,7 @@ from strawberry.extensions.parser_cache import _get_parse_cache
 from strawberry.extensions.validation_cache import _get_validate_cache
 
 from graph.schema.context import Limits
+from graph.settings import Settings
 from requests_to_graph import Graph, codes_of, graph_of, paths_of
 from schema_stores import ragged_store, wide_store
 
@@ -62,6 +64,11 @@ REFUSED = {
         "QUERY_TOO_COSTLY",
     ),
 }
+
+
+def test_limits_are_those_of_the_settings() -> None:
+    """Where nobody chose, a query may cost what the settings have as their defaults."""
+    assert {name: Settings.model_fields[name].default for name in Limits.__slots__} == asdict(STANDARD)
 
 
 @pytest.mark.parametrize("name", REFUSED)
