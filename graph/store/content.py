@@ -74,20 +74,24 @@ def _known(db: Connection, registry_id: int, digests: Collection[Digest], table:
     return set(found)
 
 
-def load_manifest(db: Connection, registry_id: int, digest: Digest) -> bytes | None:
-    """Return the exact bytes of the manifest; None if they are not stored."""
-    found = read_column(
+def load_subjects(
+    db: Connection, registry_id: int, digests: Collection[Digest]
+) -> dict[Digest, Digest | None]:
+    """Return what each of the digests whose manifest is stored names as its subject; None for no subject."""
+    found = read_rows(
         db,
         """
-        SELECT d.data
-        FROM blob AS b
+        SELECT b.digest, s.digest
+        FROM {texts} AS k
+        CROSS JOIN blob AS b
         JOIN manifest AS m ON m.blob_id = b.id
-        JOIN document AS d ON d.blob_id = b.id
-        WHERE b.registry_id = :registry AND b.digest = :digest
+        LEFT JOIN blob AS s ON s.id = m.subject_id
+        WHERE b.registry_id = :registry AND b.digest = k.value
         """,
-        {"registry": registry_id, "digest": digest},
+        {"registry": registry_id},
+        texts=digests,
     )
-    return decompress(found[0]) if found else None
+    return dict(found)
 
 
 def put_manifests(db: Connection, registry_id: int, manifests: Sequence[NewManifest], at: datetime) -> None:

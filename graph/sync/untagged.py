@@ -8,12 +8,11 @@ names the subject: what a list claims is only a reason to look.
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from graph.errors import ContentError, RegistryProtocolError, RegistryUnknownError, RegistryUnsupportedError
+from graph.errors import RegistryProtocolError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
-from graph.oci.manifest import parse_manifest
 from graph.registry.capability import Capability, CapabilityState
 from graph.store.changes import Discovery, Failure
-from graph.store.content import load_manifest
+from graph.store.content import load_subjects
 from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import Look
@@ -131,28 +130,21 @@ async def list_referrers(look: Look, subjects: Iterable[Digest]) -> bool:
 
 
 async def _subjects_of(look: Look, batch: Batch, digests: Iterable[Digest]) -> dict[Digest, Digest | None]:
-    """What each of the manifests names as its subject."""
+    """What each of the manifests names as its subject; those that could not be had are left out."""
     subjects = dict(batch.subjects)
-    async with look.upstream.store.snapshot() as snapshot:
-        for digest in digests:
-            known = look.known.artifacts.get(digest)
-            if digest in subjects:
-                continue
-            if known is not None and known.has_manifest:
-                subjects[digest] = known.subject
-            elif digest in batch.artifacts and batch.artifacts[digest].failure is None:
-                # Stored for another repository. Read again rather than believed.
-                data = await snapshot.read(load_manifest, look.upstream.key, digest)
-                subjects[digest] = _subject_in(data) if data is not None else None
+    elsewhere: list[Digest] = []  # stored for another repository
+    for digest in digests:
+        known = look.known.artifacts.get(digest)
+        if digest in subjects:
+            continue
+        if known is not None and known.has_manifest:
+            subjects[digest] = known.subject
+        elif digest in batch.artifacts and batch.artifacts[digest].failure is None:
+            elsewhere.append(digest)
+    if elsewhere:
+        async with look.upstream.store.snapshot() as snapshot:
+            subjects.update(await snapshot.read(load_subjects, look.upstream.key, elsewhere))
     return subjects
-
-
-def _subject_in(data: bytes) -> Digest | None:
-    try:
-        subject = parse_manifest(data, None).subject
-    except ContentError:
-        return None
-    return subject.digest if subject is not None else None
 
 
 def _note(

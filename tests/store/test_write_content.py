@@ -23,7 +23,8 @@ from builders import (
     make_sbom,
 )
 from graph.oci.digest import Digest
-from graph.store.content import known_configs, known_manifests, load_manifest, put_manifests
+from graph.store.content import known_configs, known_manifests, load_subjects, put_manifests
+from graph.store.documents import decompress
 from graph.store.recount import recount
 from graph.store.tables import microseconds_of
 from store_writes import START, Writer, fetched
@@ -44,9 +45,21 @@ def test_bytes_come_back(writer: Writer) -> None:
     """The bytes of a manifest come back exactly as they were put."""
     image = make_image(annotations={"note": "ä\u2028 " * 100})
     writer.put(image)
-    assert image.data == load_manifest(writer.db, writer.registry, Digest(image.digest))
-    assert load_manifest(writer.db, writer.registry, Digest(image.blobs[0].digest)) is None
-    assert load_manifest(writer.db, writer.registry, Digest(make_artifact().digest)) is None
+    sql = "SELECT d.data FROM document AS d JOIN blob AS b ON b.id = d.blob_id WHERE b.digest = :digest"
+    assert [image.data] == [decompress(data) for data in writer.read(sql, digest=image.digest)]
+
+
+def test_subjects(writer: Writer) -> None:
+    """What a manifest names as its subject is known of those that are stored, and of nothing else."""
+    image = make_image()
+    sbom = make_sbom(image)
+    writer.put(sbom)
+    digests = [Digest(digest) for digest in (sbom.digest, image.digest, sbom.blobs[0].digest)]
+    assert {sbom.digest: image.digest} == load_subjects(writer.db, writer.registry, digests)
+    writer.put(image)
+    expected = {sbom.digest: image.digest, image.digest: None}
+    assert expected == load_subjects(writer.db, writer.registry, digests)
+    assert {} == load_subjects(writer.db, writer.registry, [])
 
 
 def test_known(writer: Writer) -> None:
@@ -69,7 +82,7 @@ def test_another_registry_knows_nothing(writer: Writer) -> None:
     image = make_image()
     writer.put(image)
     assert set() == known_manifests(writer.db, writer.registry + 1, [Digest(image.digest)])
-    assert load_manifest(writer.db, writer.registry + 1, Digest(image.digest)) is None
+    assert {} == load_subjects(writer.db, writer.registry + 1, [Digest(image.digest)])
 
 
 def test_repeating_is_harmless(writer: Writer) -> None:

@@ -546,7 +546,7 @@ async def test_a_listed_referrer_that_is_gone(rig: Rig) -> None:
 
 
 async def test_a_referrer_that_another_repository_has(rig: Rig) -> None:
-    """A referrer whose bytes are known from elsewhere is read again from them before it counts."""
+    """A referrer whose bytes are known from elsewhere counts if these name the subject; nobody asks again."""
     built = image("a")
     sbom = make_sbom(built)
     push(rig.registry, "one", built, "v1")
