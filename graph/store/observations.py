@@ -177,11 +177,13 @@ def pending_repositories(
 
     Those that are absent count only if the catalog has named them again since.
     """
+    # The plus keeps SQLite from the indexes of the registry: by any of them it reads and sorts all that is
+    # left, for each page, where a walk by key stops at the last of the page.
     found = read_rows(
         db,
         """
         SELECT id, name FROM repository
-        WHERE registry_id = :registry AND id > :after
+        WHERE +registry_id = :registry AND id > :after
             AND (crawled_at IS NULL OR crawled_at < :started)
             AND (absent_at IS NULL OR listed_at >= :started)
         ORDER BY id LIMIT :limit

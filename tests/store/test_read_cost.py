@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 
 from graph.store.artifacts import page_layer_artifacts
 from graph.store.layers import page_repository_layers
+from graph.store.observations import pending_repositories
 from graph.store.pages import PageRequest
 from graph.store.repositories import count_layer_repositories, page_layer_repositories
 from graph.store.sqlite import driver_of
-from store_builders import ENGINES, StoreBuilder, filled_store, recorded_statements
+from store_builders import ENGINES, NOW, StoreBuilder, filled_store, recorded_statements
 from store_lists import EVERYTHING, list_cases, varied_store
 
 HOT = 30_000
@@ -138,3 +139,18 @@ def _rebuilt(builds: int) -> int:
         build.artifact(repository, build.manifest(registry, layers, config=b"%d" % number))
     with filled_store(build) as db:
         return steps(db, lambda: page_repository_layers(db, EVERYTHING, [repository], PageRequest(20)))
+
+
+def test_pending_page() -> None:
+    """What a crawl asks for next costs what it is given, not what is left to be crawled."""
+    few, many = _pending(50), _pending(2000)
+    assert abs(many - few) <= 20
+
+
+def _pending(repositories: int) -> int:
+    build = StoreBuilder()
+    registry = build.registry("one.example")
+    for number in range(repositories):
+        build.repository(registry, f"a{number}")
+    with filled_store(build) as db:
+        return steps(db, lambda: pending_repositories(db, registry, NOW, 0, 20))
