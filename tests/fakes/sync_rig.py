@@ -6,7 +6,7 @@ that two stores that were filled in different orders can be compared.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,12 @@ from typing import Any
 import httpx
 from sqlalchemy import Connection, text
 
-from builders import Built
+from builders import Built, make_image, make_layer
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
 from graph.registry.ledger import RequestKind
-from graph.sample import SampleRegistry
+from graph.sample import Request, SampleRegistry
 from graph.settings import RegistrySettings
 from graph.store.changes import ConfiguredRegistry
 from graph.store.engine import Store, open_store
@@ -82,9 +82,9 @@ class Rig:
         counts = {str(kind): self.client.ledger.count(kind) for kind in RequestKind}
         return {kind: count for kind, count in counts.items() if count}
 
-    def restart(self, **settings: Any) -> None:
+    def restart(self) -> None:
         """Forget all but the store: a new client, which knows nothing of the registry, and a new crawler."""
-        self.client = make_client(self.registry, **settings)
+        self.client = make_client(self.registry)
         self.clients.append(self.client)
         self.upstream = Upstream(self.client, self.store, self.key, self.clock)
         self.crawler = Crawler(self.upstream)
@@ -118,10 +118,10 @@ class Rig:
         return self.read(_repository, name)
 
 
-def make_client(app: Any, *, url: str = URL, retries: int = 1, **settings: Any) -> RegistryClient:
-    """A client that carries requests to an ASGI app, and does not wait between attempts."""
-    policy = RetryPolicy(attempts=retries, wait_initial=0, wait_max=0, wait_jitter=0)
-    return RegistryClient(RegistrySettings(url=url, **settings), httpx.ASGITransport(app), retries=policy)
+def make_client(app: Any) -> RegistryClient:
+    """A client that carries requests to an ASGI app, and makes each once."""
+    transport = httpx.ASGITransport(app)
+    return RegistryClient(RegistrySettings(url=URL), transport, retries=RetryPolicy(attempts=1))
 
 
 @asynccontextmanager
@@ -155,6 +155,21 @@ def push(registry: SampleRegistry, repository: str, built: Built, *tags: str) ->
     for tag in tags:
         registry.set_tag(repository, tag, built.digest)
     return built.digest
+
+
+def image(seed: str, **fields: str) -> Built:
+    """An image of two layers, one of which all images share."""
+    return make_image([make_layer("base"), make_layer(seed)], **fields)
+
+
+def manifests_fetched(requests: Iterable[Request]) -> list[tuple[str, str]]:
+    """Return repository and reference of each manifest that was asked for by GET."""
+    found = []
+    for request in requests:
+        repository, separator, reference = request.path.removeprefix("/v2/").partition("/manifests/")
+        if separator and request.method == "GET":
+            found.append((repository, reference))
+    return found
 
 
 def repository_name(name: str) -> RepositoryName:

@@ -13,15 +13,11 @@ from builders import (
     make_sbom,
     make_signature,
 )
-from fakes.sync_rig import Rig, push
+from fakes.sync_rig import Rig, image, push
 
 pytestmark = pytest.mark.anyio
 
 DAY = 86_400
-
-
-def image(seed: str, **fields: str) -> Built:
-    return make_image([make_layer("base"), make_layer(seed)], **fields)
 
 
 def multi_platform(seed: str) -> Built:

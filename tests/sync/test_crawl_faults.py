@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from builders import Built, make_artifact, make_blob, make_image, make_index, make_layer, make_sbom
-from fakes.sync_rig import Rig, push
+from fakes.sync_rig import Rig, image, push
 from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.sample import Answer, Request
 from graph.sync.patience import MAX_FAILURES_IN_A_ROW
@@ -16,10 +16,6 @@ pytestmark = pytest.mark.anyio
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DAY = 86_400
-
-
-def image(seed: str, **fields: str) -> Built:
-    return make_image([make_layer("base"), make_layer(seed)], **fields)
 
 
 def manifest_path(repository: str, reference: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from builders import Built, make_image, make_index, make_layer, make_sbom
+from builders import make_index, make_sbom
 from fakes import crawl_once
-from fakes.sync_rig import dump, push
-from graph.sample import Request, SampleRegistry
+from fakes.sync_rig import dump, image, manifests_fetched, push
+from graph.sample import SampleRegistry
 from graph.store.engine import open_store
 from graph.store.recount import Difference, recount
 from graph.sync.content import MAX_BATCH
@@ -25,10 +25,6 @@ pytestmark = pytest.mark.anyio
 
 # Tags of the large repository: a batch and a bit.
 MANY = MAX_BATCH + 100
-
-
-def image(seed: str, **fields: str) -> Built:
-    return make_image([make_layer("base"), make_layer(seed)], **fields)
 
 
 def fill(registry: SampleRegistry) -> None:
@@ -83,16 +79,6 @@ def read(store: Path) -> tuple[dict[str, list[tuple[Any, ...]]], list[Difference
             return dump(db), recount(db)
     finally:
         opened.close()
-
-
-def manifests_fetched(requests: list[Request]) -> list[tuple[str, str]]:
-    """Repository and reference of each manifest that was asked for by GET."""
-    found = []
-    for request in requests:
-        repository, separator, reference = request.path.removeprefix("/v2/").partition("/manifests/")
-        if separator and request.method == "GET":
-            found.append((repository, reference))
-    return found
 
 
 async def test_kill_and_go_on(tmp_path: Path) -> None:

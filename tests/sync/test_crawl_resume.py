@@ -9,18 +9,15 @@ from typing import Any, TypeAlias
 import pytest
 
 from builders import (
-    Built,
     attestation_descriptor,
     make_artifact,
     make_attestation,
     make_helm_chart,
-    make_image,
     make_index,
-    make_layer,
     make_sbom,
     make_signature,
 )
-from fakes.sync_rig import Clock, Rig, open_rig, push
+from fakes.sync_rig import Clock, Rig, image, manifests_fetched, open_rig, push
 from graph.sample import SampleRegistry
 from graph.store.registries import load_registry_statuses
 from graph.store.visibility import Visibility
@@ -33,10 +30,6 @@ WEEK = 7 * 86_400
 
 # More than any crawl of the small registry takes.
 MANY_REQUESTS = 200
-
-
-def image(seed: str, **fields: str) -> Built:
-    return make_image([make_layer("base"), make_layer(seed)], **fields)
 
 
 def fill(registry: SampleRegistry) -> None:
@@ -87,16 +80,6 @@ async def crawl_until(rig: Rig, request: int) -> bool:
     return False
 
 
-def fetched(rig: Rig, since: int) -> list[tuple[str, str]]:
-    """The manifests that were asked for by GET since then, as repository and reference."""
-    found = []
-    for request in rig.registry.requests[since:]:
-        repository, separator, reference = request.path.removeprefix("/v2/").partition("/manifests/")
-        if separator and request.method == "GET":
-            found.append((repository, reference))
-    return found
-
-
 Steps: TypeAlias = list[Callable[[SampleRegistry], None]]
 
 
@@ -133,7 +116,7 @@ async def test_cut_off_at_every_request(steps: Steps, supports_referrers: bool, 
             report = await rig.crawl()
             assert is_cut == report.is_resumed
             assert report.failure is None
-            for repository, reference in fetched(rig, since):
+            for repository, reference in manifests_fetched(registry.requests[since:]):
                 assert reference not in manifests
                 assert (repository, reference) not in tags
             assert [] == rig.recount()
@@ -192,6 +175,6 @@ async def test_a_repository_loses_one_batch_at_most(request_number: int) -> None
         rig.restart()
         since = len(registry.requests)
         await rig.crawl()
-        assert 3 * MAX_BATCH - seen == len(fetched(rig, since))
+        assert 3 * MAX_BATCH - seen == len(manifests_fetched(registry.requests[since:]))
         assert 3 * MAX_BATCH == len(rig.tags("many"))
         assert [] == rig.recount()

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from builders import Built, make_image, make_index, make_layer, make_sbom
-from fakes.sync_rig import Rig, push, repository_name, tag_name
+from builders import make_index, make_sbom
+from fakes.sync_rig import Rig, image, push, repository_name, tag_name
 from graph.errors import (
     GraphError,
     NotObservedError,
@@ -23,10 +23,6 @@ pytestmark = pytest.mark.anyio
 
 WEB = repository_name("web")
 V1 = tag_name("v1")
-
-
-def image(seed: str, **fields: str) -> Built:
-    return make_image([make_layer("base"), make_layer(seed)], **fields)
 
 
 @pytest.fixture
