@@ -6,12 +6,13 @@ import pytest
 from sqlalchemy import Connection
 
 from graph.store.engine import Store, open_store
+from store_builders import ENGINES
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=ENGINES)
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store of one engine; the tests that use it run on every engine in `params`."""
-    store = open_store({"sqlite": ":memory:"}[request.param])
+    """An empty store of one engine; the tests that use it run on every one."""
+    store = open_store(ENGINES[request.param])
     try:
         yield store
     finally:

@@ -18,12 +18,11 @@ from store_lists import EVERYTHING, list_cases, varied_store
 
 HOT = 30_000
 DEFAULTS = re.compile(
-    r"(.*repositories NAME|layer.repositories FIRST_SEEN|.*tags NAME|.*artifacts FIRST_SEEN"
-    r"|.*layers FIRST_SEEN) ascending"
+    r"((registry|namespace).repositories NAME|layer.repositories FIRST_SEEN|.*tags NAME"
+    r"|.*artifacts FIRST_SEEN|.*layers FIRST_SEEN) ascending"
     r"|registry.namespaces|artifact.referrers|search"
 )
 CASES = [case for case in list_cases(varied_store()) if DEFAULTS.fullmatch(case.name)]
-CASES = [case for case in CASES if case.name != "layer.repositories NAME ascending"]
 
 
 @pytest.fixture(scope="module", params=ENGINES)
