@@ -11,7 +11,7 @@ config of a manifest that is stored.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -150,7 +150,7 @@ class Batch:
         flights = self._upstream.manifests
         own = [digest for digest in digests if flights.claim(digest)]
         self._manifest_claims.update(own)
-        stored = await self._find_stored(own)
+        stored = await self._find_stored(known_manifests, own)
         for digest in stored:
             self._borrow(digest, Stored.STORED, discovery)
             flights.land(digest, Stored.STORED)
@@ -186,11 +186,11 @@ class Batch:
             return OUT_OF_MANIFESTS
         return await self._patience.ask(self._upstream.client.get_manifest(self._repository, digest))
 
-    async def _find_stored(self, manifests: list[Digest]) -> set[Digest]:
-        if not manifests:
+    async def _find_stored(self, find: Callable[..., set[Digest]], digests: list[Digest]) -> set[Digest]:
+        if not digests:
             return set()
         async with self._upstream.store.snapshot() as snapshot:
-            return await snapshot.read(known_manifests, self._upstream.key, manifests)
+            return await snapshot.read(find, self._upstream.key, digests)
 
     async def complete(self) -> None:
         """Read what was fetched, get the configs it needs, and put it into `manifests`."""
@@ -243,10 +243,7 @@ class Batch:
         while missing := [digest for digest in wanted if digest not in configs]:
             own = [digest for digest in missing if flights.claim(digest)]
             self._config_claims.update(own)
-            stored: set[Digest] = set()
-            if own:
-                async with upstream.store.snapshot() as snapshot:
-                    stored = await snapshot.read(known_configs, upstream.key, own)
+            stored = await self._find_stored(known_configs, own)
             for digest in stored:
                 configs[digest] = Stored.STORED
                 flights.land(digest, Stored.STORED)
