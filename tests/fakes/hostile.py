@@ -70,14 +70,13 @@ def drip(body: bytes) -> Behaviour:
     return behave
 
 
-def flood(size: int, *, announce: bool = False) -> Behaviour:
-    """A body of so many zero bytes, its length announced or chunked, as fast as it is taken."""
+def flood(size: int) -> Behaviour:
+    """A chunked body of so many zero bytes, as fast as it is taken."""
 
     async def behave(asked: Asked, wire: Wire) -> None:
-        length = {"content-length": str(size)} if announce else {"transfer-encoding": "chunked"}
-        await wire.send(_head(200, length))
+        await wire.send(_head(200, {"transfer-encoding": "chunked"}))
         for _ in range(size // len(_CHUNK)):
-            await wire.send(_CHUNK if announce else b"%x\r\n%b\r\n" % (len(_CHUNK), _CHUNK))
+            await wire.send(b"%x\r\n%b\r\n" % (len(_CHUNK), _CHUNK))
 
     return behave
 

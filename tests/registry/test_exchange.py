@@ -118,6 +118,18 @@ async def test_throttling_holds_everyone_back(make_client: MakeClient) -> None:
     assert [30] == times
 
 
+async def test_throttling_elsewhere_holds_nobody_back(make_client: MakeClient) -> None:
+    """Storage that tells us to wait is not the registry: what goes there alone waits."""
+    busy = Answer(503, headers={"Retry-After": "30"})
+    elsewhere = redirect_to("https://storage.example/moved")
+    registry = ScriptedRegistry({"/v2/": Answer(), MANIFEST: elsewhere, "/moved": busy})
+    async with make_client(registry) as client:
+        with pytest.raises(RegistryFailedError):
+            await client.get_manifest(A, V1)
+        await client.ping()
+        assert 0 == now()
+
+
 async def test_deadline(make_client: MakeClient) -> None:
     """A whole request has its time, and is retried like any that got no answer."""
 
