@@ -161,6 +161,28 @@ async def test_scope_of_the_challenge_is_learned(make_client: MakeClient) -> Non
         )
 
 
+async def test_learned_scope_is_unlearned(make_client: MakeClient) -> None:
+    """A registry that comes back to our scope is asked with it at once, not with what it wanted before."""
+    wanted = "read"
+
+    def react(asked: Asked) -> Answer:
+        if asked.headers.get("authorization") == f"Bearer {wanted}":
+            return FOUND
+        scope = "read" if wanted == "read" else "repository:a:pull"
+        return answer_error(401, WWW_Authenticate=f'Bearer realm="/token",scope="{scope}"')
+
+    def issue(asked: Asked) -> Answer:
+        return answer_json({"token": "read" if asked.query == "scope=read" else "pull"})
+
+    async with make_client(ScriptedRegistry({MANIFEST: react, "/token": issue})) as client:
+        await client.get_manifest(A, V1)
+        wanted = "pull"
+        await client.get_manifest(A, V1)
+        before = client.ledger.total
+        await client.get_manifest(A, V1)
+        assert before + 1 == client.ledger.total
+
+
 async def test_basic(make_client: MakeClient) -> None:
     """Basic is offered when it is asked for, and from then on at once."""
 
