@@ -71,10 +71,11 @@ async def test_matching_entity_tag_is_304(connect: Connect) -> None:
 
 
 async def test_registry_without_digest_header(connect: Connect) -> None:
-    """`gives_digest_header=False`: neither Docker-Content-Digest nor ETag is there."""
+    """`gives_digest_header=False`: neither Docker-Content-Digest nor ETag is there, and none is matched."""
     registry = SampleRegistry(gives_digest_header=False)
     registry.put_manifest("app", IMAGE.data, tag="v1")
-    response = await connect(registry).head("/v2/app/manifests/v1", headers=ACCEPT)
+    headers = {**ACCEPT, "If-None-Match": f'"{IMAGE.digest}"'}
+    response = await connect(registry).head("/v2/app/manifests/v1", headers=headers)
     assert response.status_code == 200
     assert {"docker-content-digest", "etag"}.isdisjoint(response.headers)
 

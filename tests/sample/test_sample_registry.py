@@ -4,6 +4,7 @@ import pytest
 
 from builders import make_image
 from graph.sample import Answer, Request, SampleRegistry
+from graph.sample.registry import LEDGER_LIMIT
 from sample.reading import ACCEPT, MISSING, Connect, codes
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,16 @@ async def test_ledger_records_every_request(connect: Connect) -> None:
     made = [(request.method, request.path, request.query) for request in registry.requests]
     assert made == [("GET", "/v2/_catalog", "n=1&last=a%2Fb"), ("HEAD", "/v2/app/manifests/v1", "")]
     assert registry.request_count == 2
+
+
+async def test_ledger_is_bounded(connect: Connect) -> None:
+    """A full ledger forgets its older half, and counts on."""
+    registry = SampleRegistry()
+    registry.requests = [Request("GET", "/v2/")] * LEDGER_LIMIT
+    registry.request_count = LEDGER_LIMIT
+    await connect(registry).get("/v2/_catalog")
+    assert (LEDGER_LIMIT // 2 + 1, "/v2/_catalog") == (len(registry.requests), registry.requests[-1].path)
+    assert LEDGER_LIMIT + 1 == registry.request_count
 
 
 async def test_faults_by_repository_and_path(connect: Connect) -> None:
