@@ -45,6 +45,8 @@ from graph.sync.upstream import Upstream
 from graph.sync.worker import Worker
 
 Clock = Callable[[], datetime]
+# What `create_app` makes; its lifespan opens and closes the parts.
+Application = Starlette
 
 # The queries a browser opens with, each a tab.
 EXAMPLES = (
@@ -228,7 +230,7 @@ def create_app(
     clock: Clock = utc_now,
     transports: Mapping[RegistryName, Transport] | None = None,
     prepare: Callable[[Parts], Awaitable[None]] | None = None,
-) -> Starlette:
+) -> Application:
     """The ASGI application of `ocigraph serve`. Its lifespan opens the parts and starts to crawl.
 
     `prepare` is awaited with the parts before anything is served or crawled.

@@ -22,7 +22,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from graph import __version__
-from graph.app import Parts, answer, crawl, create_app
+from graph.app import Application, Parts, answer, crawl, create_app
 from graph.errors import GraphError, InputError, SettingsError
 from graph.oci.reference import RegistryName, parse_registry_name
 from graph.registry.in_process import connect_in_process
@@ -276,7 +276,11 @@ class _Server(uvicorn.Server):
         self._describe = describe
 
     async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except SystemExit as error:  # uvicorn has logged why
+            address = f"{self.config.host}:{self.config.port}"
+            raise SettingsError([f"host, port: {address} cannot be listened on"]) from error
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             print(
@@ -285,7 +289,7 @@ class _Server(uvicorn.Server):
             )
 
 
-def _run_server(settings: Settings, application: Any, describe: Callable[[str], str]) -> None:
+def _run_server(settings: Settings, application: Application, describe: Callable[[str], str]) -> None:
     config = uvicorn.Config(
         application,
         host=settings.host,
@@ -295,13 +299,21 @@ def _run_server(settings: Settings, application: Any, describe: Callable[[str], 
         access_log=False,
         server_header=False,
         ws="none",
+        lifespan="off",
         timeout_graceful_shutdown=5,
     )
     server = _Server(config, describe)
-    server.run()
-    if not server.started:
-        # uvicorn has logged why: the port is taken, or the store cannot be opened.
-        sys.exit(1)
+
+    async def run() -> None:
+        # Not uvicorn's own lifespan: that logs a traceback and exits with 3 when the store cannot be opened.
+        async with application.router.lifespan_context(application):
+            await server.serve()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        # uvicorn has ended in good order, and then raises the signal again.
+        sys.exit(130)
 
 
 def _make_progress_bar(console: Console) -> ProgressBar:

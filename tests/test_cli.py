@@ -1,6 +1,8 @@
 """The command as a person uses it: what it prints, and how it ends."""
 
 import json
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,39 @@ def test_serve_needs_a_registry() -> None:
 
     assert 2 == answer.returncode
     assert "https://registry.example.com" in answer.stderr
+
+
+@pytest.mark.parametrize("store", ["{}/missing/store.sqlite3", "postgresql://127.0.0.1/x"])
+def test_serve_with_a_store_that_cannot_be_opened(tmp_path: Path, store: str) -> None:
+    """A server that cannot open its store ends with 5 and one message."""
+    answer = run("serve", "http://127.0.0.1:9", "--port", "0", "--store", store.format(tmp_path))
+
+    assert 5 == answer.returncode
+    assert "STORE_ERROR" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_serve_on_a_port_that_is_taken(tmp_path: Path) -> None:
+    """A port that somebody else has is a mistake in the settings."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        answer = run("serve", "http://127.0.0.1:9", "--port", port, "--store", ":memory:")
+
+    assert 2 == answer.returncode
+    assert f"127.0.0.1:{port}" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_serve_until_interrupted() -> None:
+    """Ctrl-C ends a server in good order, with the code that a shell expects of it."""
+    command = [sys.executable, "-m", "graph", "demo", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any("is served at" in line for line in running.stdout)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=30)
+
+    assert (130, "") == (running.returncode, told)
 
 
 def test_sync_of_a_registry_that_is_down(tmp_path: Path) -> None:
