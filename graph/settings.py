@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,6 +21,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -81,14 +83,18 @@ class RegistrySettings(BaseModel):
         description="Where the registry is: `https://host[:port]`. Plain http must be written out."
     )
     name: RegistryName = Field(
-        default=RegistryName(""), description="What the API calls it. Default: the host and port of `url`."
+        default=RegistryName(""),
+        validate_default=True,
+        description="What the API calls it. Default: the host and port of `url`.",
     )
     dialect: str = Field(
         default="oci", description="Which vendor's additions it speaks; `oci` is the plain API."
     )
     username: str | None = Field(default=None, description="The user to log in as; none: anonymous.")
-    password: SecretStr | None = Field(default=None, description="The password or token of `username`.")
     password_file: Path | None = Field(default=None, description="A file that holds the password.")
+    password: SecretStr | None = Field(
+        default=None, validate_default=True, description="The password or token of `username`."
+    )
     token_hosts: tuple[str, ...] = Field(
         default=(),
         description="Other hosts the registry's token server may be on; the password goes there too.",
@@ -99,42 +105,49 @@ class RegistrySettings(BaseModel):
     )
     timeout: float = Field(default=30, gt=0, le=3600, description="Seconds for one whole request.")
 
-    @model_validator(mode="before")
+    # Each rule stands at one field, though some look at an earlier one too: a validator of the whole model
+    # would not run, and so not tell its mistake, before every other is mended.
+
+    @field_validator("url")
     @classmethod
-    def _name_after_host(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or not isinstance(data.get("url"), str):
-            return data
-        url = data["url"] if "://" in data["url"] else f"https://{data['url']}"
-        parts = urlsplit(url)
+    def _check_url(cls, url: str) -> str:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("url must be https://host[:port] or http://host[:port]")
+            raise ValueError("must be https://host[:port] or http://host[:port]")
         if parts.username is not None or parts.password is not None:
-            raise ValueError("url must not hold a user or password; use username and password_file")
+            raise ValueError("must not hold a user or password; use username and password_file")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("url must name the registry only, with no path: repositories are found there")
+            raise ValueError("must name the registry only, with no path: repositories are found there")
         try:
-            name = parse_registry_name(data.get("name") or parts.netloc)
+            parse_registry_name(parts.netloc)
         except InvalidNameError as error:
             raise ValueError(str(error)) from error
-        return {**data, "url": f"{parts.scheme}://{parts.netloc.lower()}", "name": name}
+        return f"{parts.scheme}://{parts.netloc.lower()}"
 
-    @model_validator(mode="before")
+    @field_validator("name")
     @classmethod
-    def _read_password_file(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping) or data.get("password_file") is None:
-            return data
-        if data.get("password") is not None:
-            raise ValueError("password and password_file were both given")
+    def _name_after_host(cls, name: str, info: ValidationInfo) -> RegistryName:
+        if not name and "url" not in info.data:
+            return RegistryName("")  # the url is wrong, and told to be
         try:
-            return {**data, "password": _read_secret(Path(data["password_file"]))}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"password_file cannot be read: {error}") from error
+            return parse_registry_name(name or urlsplit(info.data["url"]).netloc)
+        except InvalidNameError as error:
+            raise ValueError(str(error)) from error
 
-    @model_validator(mode="after")
-    def _pair_identity(self) -> Self:
-        if (self.username is None) != (self.password is None):
+    @field_validator("password")
+    @classmethod
+    def _read_password(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        file = info.data.get("password_file")
+        if file is not None and password is not None:
+            raise ValueError("password and password_file were both given")
+        if file is not None:
+            try:
+                password = SecretStr(_read_secret(file))
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"password_file cannot be read: {error}") from error
+        if "username" in info.data and (info.data["username"] is None) != (password is None):
             raise ValueError("username and password belong together")
-        return self
+        return password
 
 
 class Settings(BaseSettings):
@@ -205,19 +218,32 @@ class Settings(BaseSettings):
             return data
         registries = _split_registries(data.get("registries", ()))
         if not isinstance(registries, list | tuple) or len(registries) != 1:
-            raise ValueError(
-                "username and password need exactly one registry; with several, give each its own"
-            )
+            return data  # refused below
         own = registries[0] if isinstance(registries[0], Mapping) else registries[0].model_dump()
         return {**data, "registries": [{**identity, **own}]}
 
-    @model_validator(mode="after")
-    def _tell_registries_apart(self) -> Self:
-        names = [registry.name for registry in self.registries]
+    @field_validator("username", "password", "password_file")
+    @classmethod
+    def _keep_identity_apart(cls, value: Any, info: ValidationInfo) -> Any:
+        if value is not None and len(info.data.get("registries", [None])) != 1:
+            raise ValueError("needs exactly one registry; with several, give each its own")
+        return value
+
+    @field_validator("registries")
+    @classmethod
+    def _tell_registries_apart(cls, registries: tuple[RegistrySettings, ...]) -> tuple[RegistrySettings, ...]:
+        names = [registry.name for registry in registries]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"registries: {', '.join(twice)} is given more than once")
-        return self
+            raise ValueError(f"{', '.join(twice)} is given more than once")
+        return registries
+
+    @field_validator("token_file")
+    @classmethod
+    def _check_token_file(cls, file: Path | None) -> Path | None:
+        if file is not None and not os.access(file, os.R_OK):
+            raise ValueError(f"{file} cannot be read")
+        return file
 
     def read_token(self) -> str | None:
         """The bearer token that requests must bring, or None when anyone may ask.

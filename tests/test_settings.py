@@ -64,7 +64,7 @@ def test_every_mistake_is_reported_with_its_setting(tmp_path: Path, monkeypatch:
 
     problems = problems_of({}, file)
 
-    assert ["OCIGRAPH_MAXAGE", "node_budget", "port", "prot", "registries.0"] == sorted(
+    assert ["OCIGRAPH_MAXAGE", "node_budget", "port", "prot", "registries.0.url"] == sorted(
         problem.split(":")[0] for problem in problems
     )
 
@@ -103,9 +103,34 @@ def test_identity_is_never_shared() -> None:
     """With two registries a top-level password would reach the wrong one, so it is refused."""
     problems = problems_of({"registries": ["a.example", "b.example"], "username": "u", "password": "p"})
 
-    assert ["username and password need exactly one registry; with several, give each its own"] == list(
-        problems
+    refusal = "needs exactly one registry; with several, give each its own"
+    assert [f"username: {refusal}", f"password: {refusal}"] == list(problems)
+
+
+def test_one_mistake_hides_no_other(tmp_path: Path) -> None:
+    """Rules that look at two settings, or at a file, are told beside the mistakes of single ones."""
+    missing = str(tmp_path / "missing")
+    problems = problems_of(
+        {
+            "registries": [
+                {"url": "ftp://a.example", "concurrency": 0, "username": "alone"},
+                {"url": "b.example", "password_file": missing, "page_size": 0},
+            ],
+            "username": "u",
+            "port": 99_999,
+            "token_file": missing,
+        }
     )
+
+    assert [
+        "port",
+        "registries.0.concurrency",
+        "registries.0.password",
+        "registries.0.url",
+        "registries.1.page_size",
+        "registries.1.password",
+        "token_file",
+    ] == sorted(problem.split(":")[0] for problem in problems)
 
 
 def test_same_registry_twice() -> None:
