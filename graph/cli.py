@@ -80,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Other libraries tell only what went wrong; what we do is ours to tell.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("graph").setLevel(logging.INFO)
+    # It tells of each retry without saying of what; what became of them is told by us.
+    logging.getLogger("stamina").setLevel(logging.ERROR)
     try:
         app(arguments)
     except SettingsError as error:
