@@ -1,7 +1,9 @@
 """What carries the program to others is whole: lock files, wheel, container, the vendored GraphiQL."""
 
 import hashlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -65,6 +67,46 @@ def test_lock_is_hashed(lock: str) -> None:
 def test_locks_agree() -> None:
     """What runs in production is what was tested: the smaller lock is a part of the larger."""
     assert read_pins("requirements.lock").items() <= read_pins("requirements-dev.lock").items()
+
+
+# Stands for an interpreter that says it is of some version and has no other module than those it is left.
+INTERPRETER = """#!/bin/sh
+case "$2" in
+    *ensurepip*) exit {lacks_venv} ;;
+    *"sys.exit(not"*) exit {is_too_old} ;;
+    *) echo {version} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "is_too_old", "lacks_venv", "message"),
+    [
+        ("3.11", 0, 1, "sudo apt install python3.11-venv"),
+        ("3.9", 1, 0, "ocigraph needs Python 3.11, 3.12, 3.13 or 3.14; found: "),
+    ],
+    ids=["without venv", "too old"],
+)
+def test_setup_says_what_is_missing(
+    version: str, is_too_old: int, lacks_venv: int, message: str, tmp_path: Path
+) -> None:
+    """Where the Python is too old, or Debian's lacks venv, `make` ends with what to install, not a trace."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    interpreter = tmp_path / "python"
+    interpreter.write_text(INTERPRETER.format(version=version, is_too_old=is_too_old, lacks_venv=lacks_venv))
+    interpreter.chmod(0o755)
+
+    ended = subprocess.run(
+        [tmp_path / "scripts" / "setup", "requirements.lock"],
+        env={**os.environ, "PYTHON": str(interpreter)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 1 == ended.returncode
+    assert message in ended.stderr
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_wheel_is_whole(tmp_path: Path) -> None:
