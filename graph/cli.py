@@ -336,6 +336,8 @@ def _print_report(console: Console, report: CrawlReport) -> None:
     table.add_row("tags", str(report.tags))
     table.add_row("new manifests", str(report.manifests))
     table.add_row("requests", f"{report.requests} in {report.elapsed:.1f} s, {rate:.0f}/s")
+    if report.names_dropped:
+        table.add_row("left out", f"{report.names_dropped} listed that are no valid names")
     if report.failure is not None:
         table.add_row("failed", f"{report.failure.code}: {report.failure.message}")
     for code, count in sorted(report.trouble_counts.items()):

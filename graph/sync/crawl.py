@@ -101,6 +101,7 @@ class Crawler:
             manifests=tally.manifests,
             requests=run.requests,
             heads_without_digest=tally.heads_without_digest,
+            names_dropped=run.names_dropped,
             troubles=tuple(tally.troubles),
             trouble_counts=dict(tally.trouble_counts),
         )
@@ -140,6 +141,7 @@ class _Crawl:
         self._progress = progress
         self._began = upstream.clock()
         self._requests = upstream.client.ledger.total
+        self._dropped = upstream.client.dropped
         self._done_before = 0  # repositories that a crawl which this one goes on with has finished
         self._total = 0  # those, and what was left
         # What a complete catalog does not name; None: it is not complete.
@@ -154,6 +156,11 @@ class _Crawl:
     def requests(self) -> int:
         """Requests made since it began."""
         return self._upstream.client.ledger.total - self._requests
+
+    @property
+    def names_dropped(self) -> int:
+        """Listed since it began, and no names that the specification allows."""
+        return self._upstream.client.dropped - self._dropped
 
     async def crawl(self) -> Failure | None:
         """Return why the catalog could not be read, if it could not; raise what stopped the crawl."""

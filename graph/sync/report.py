@@ -49,6 +49,7 @@ class CrawlReport:
     then the crawl `is_stopped`, to go on after `retry_after` seconds if the registry said; or its catalog
     could not be read, and only what was known was looked at. Single repositories and artifacts that failed
     are `troubles`, of which there are at most MAX_TROUBLES; `trouble_counts` has all of them by code.
+    `names_dropped` were listed by the registry and are no names that the specification allows.
     """
 
     registry: RegistryName
@@ -64,6 +65,7 @@ class CrawlReport:
     manifests: int
     requests: int
     heads_without_digest: int
+    names_dropped: int
     troubles: tuple[Trouble, ...]
     trouble_counts: Mapping[str, int]
 

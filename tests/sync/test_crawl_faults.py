@@ -587,3 +587,19 @@ async def test_a_mistake_of_ours_in_one_repository(rig: Rig, caplog: pytest.LogC
     assert "ZeroDivisionError" in caplog.text
     await rig.crawl()
     assert 2 == len(rig.tags("a")) + len(rig.tags("b"))
+
+
+async def test_names_that_are_none(rig: Rig) -> None:
+    """What a registry lists that is no valid name is left out, and the report says how much that was."""
+    push(rig.registry, "web", image("a"), "v1")
+    listed = {
+        "/v2/_catalog": {"repositories": ["Web", "web"]},
+        "/v2/web/tags/list": {"name": "web", "tags": ["sha256:" + "0" * 64, "v1"]},
+    }
+    rig.registry.faults = {path: Answer(200, body=json.dumps(body).encode()) for path, body in listed.items()}
+
+    report = await rig.crawl()
+
+    assert 2 == report.names_dropped
+    assert ["v1"] == list(rig.tags("web"))
+    assert 1 == report.repositories
