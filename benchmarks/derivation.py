@@ -23,9 +23,11 @@ SELECT a.id, l.blob_id FROM artifact AS a JOIN manifest_layer AS l ON l.manifest
 
 # Keys rise as one look at a repository after the other gives them.
 _HOLDERS = """
-INSERT INTO repository_blob (repository_id, blob_id, is_layer, artifact_count, live_artifact_count)
-SELECT a.repository_id, b.id, b.is_layer, COUNT(*), SUM(a.is_live)
+INSERT INTO repository_blob
+    (repository_id, repository_name, blob_id, is_layer, artifact_count, live_artifact_count)
+SELECT a.repository_id, r.name, b.id, b.is_layer, COUNT(*), SUM(a.is_live)
 FROM artifact AS a
+JOIN repository AS r ON r.id = a.repository_id
 JOIN artifact_blob AS ab ON ab.artifact_id = a.id
 JOIN blob AS b ON b.id = ab.blob_id
 GROUP BY a.repository_id, b.id ORDER BY a.repository_id, b.id

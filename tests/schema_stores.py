@@ -112,7 +112,8 @@ def _heat(builder: StoreBuilder, registry: int, layer: int, repositories: int) -
         for blob in (manifest, layer):
             builder.rows["artifact_blob"].append({"artifact_id": artifact, "blob_id": blob})
             key = len(builder.rows["repository_blob"]) + 1
-            holder = {"id": key, "repository_id": repository, "blob_id": blob, "artifact_count": 1}
-            builder.rows["repository_blob"].append({**holder, "is_layer": blob == layer})
+            holder = {"id": key, "repository_id": repository, "repository_name": f"z{number:05}"}
+            holder |= {"blob_id": blob, "is_layer": blob == layer, "artifact_count": 1}
+            builder.rows["repository_blob"].append(holder)
     for name in ("artifact_count", "repository_count"):
         builder.row("blob", layer)[name] += repositories

@@ -221,6 +221,7 @@ class StoreBuilder:
                     {
                         "id": len(holders) + 1,
                         "repository_id": pair[0],
+                        "repository_name": self.row("repository", pair[0])["name"],
                         "blob_id": blob_id,
                         "is_layer": bool(self.row("blob", blob_id).get("is_layer")),
                         "artifact_count": 0,

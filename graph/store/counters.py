@@ -230,10 +230,11 @@ def _count_in_repository(db: Connection, repository_id: int) -> None:
     run(
         db,
         """
-        INSERT INTO repository_blob (repository_id, blob_id, is_layer, artifact_count, live_artifact_count)
-        SELECT :repository, content_total.blob_id, b.is_layer, artifacts, live
-        FROM content_total JOIN blob AS b ON b.id = content_total.blob_id
-        WHERE old_artifacts = 0 ORDER BY content_total.blob_id
+        INSERT INTO repository_blob
+            (repository_id, repository_name, blob_id, is_layer, artifact_count, live_artifact_count)
+        SELECT r.id, r.name, content_total.blob_id, b.is_layer, artifacts, live
+        FROM repository AS r CROSS JOIN content_total JOIN blob AS b ON b.id = content_total.blob_id
+        WHERE r.id = :repository AND old_artifacts = 0 ORDER BY content_total.blob_id
         """,
         {"repository": repository_id},
     )

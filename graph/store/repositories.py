@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, and_, literal_column, type_coerce
 
-from graph.store.conditions import contains, repository_narrowing
+from graph.store.conditions import contains, is_layer, repository_narrowing
 from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
 from graph.store.pages import (
@@ -212,9 +212,13 @@ def _in_namespace(
 
 def _of_layer(visibility: Visibility, order: Order[RepositoryOrder]) -> tuple[Members, Sort]:
     column = _COLUMN_OF[order.field]
-    source = _holder if column is None else _holder.join(_item, _item.c.id == _holder.c.repository_id)
     condition = visibility.restrict(_holder.c.repository_id)
-    members = Members("layer.repositories", source, _holder.c.id, _holder.c.blob_id, (condition,))
+    members = Members("layer.repositories", _holder, _holder.c.id, _holder.c.blob_id, (condition,))
+    if order.field is RepositoryOrder.NAME:
+        members = replace(members, conditions=(condition, is_layer(_holder)))
+        return members, sort_by(order, "repository_name", _holder, repository_blob)
+    if column is not None:
+        members = replace(members, source=_holder.join(_item, _item.c.id == _holder.c.repository_id))
     return members, sort_by(order, column, _item, repository)
 
 

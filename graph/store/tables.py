@@ -145,7 +145,9 @@ _name: str
 _columns: tuple[Column[Any], ...]
 for _name, _columns in {
     "ix_repository_present_name": (repository.c.registry_id, repository.c.name),
+    "ix_repository_present": (repository.c.registry_id,),  # SQLite ends it with the key: as first seen
     "ix_repository_present_changed": (repository.c.registry_id, repository.c.changed_at),
+    "ix_repository_present_size": (repository.c.registry_id, repository.c.stored_bytes),
     # The two that say how well a registry is known, without reading all of its repositories.
     "ix_repository_present_observed": (repository.c.registry_id, repository.c.observed_at),
     "ix_repository_present_completeness": (repository.c.registry_id, repository.c.completeness),
@@ -159,7 +161,6 @@ Index(
     sqlite_where=_pending,
     postgresql_where=_pending,
 )
-Index("ix_repository_namespace", repository.c.registry_id, repository.c.namespace)
 
 namespace = Table(
     "namespace",
@@ -299,10 +300,14 @@ artifact = Table(  # this repository + this digest (concept C6)
 for _name, _columns in {
     "ix_artifact_registry": (artifact.c.registry_id, artifact.c.id),
     "ix_artifact_registry_created": (artifact.c.registry_id, artifact.c.created_at),
+    "ix_artifact_registry_pushed": (artifact.c.registry_id, artifact.c.pushed_at),
     "ix_artifact_registry_size": (artifact.c.registry_id, artifact.c.size),
     "ix_artifact_repository": (artifact.c.repository_id, artifact.c.id),
+    "ix_artifact_repository_created": (artifact.c.repository_id, artifact.c.created_at),
     "ix_artifact_untagged": (artifact.c.registry_id, artifact.c.untagged, artifact.c.id),
     "ix_artifact_kind": (artifact.c.registry_id, artifact.c.kind, artifact.c.id),
+    "ix_artifact_os": (artifact.c.registry_id, artifact.c.os, artifact.c.id),
+    "ix_artifact_platform": (artifact.c.registry_id, artifact.c.architecture, artifact.c.os, artifact.c.id),
 }.items():
     Index(_name, *_columns, sqlite_where=_present, postgresql_where=_present)
 
@@ -328,10 +333,10 @@ tag = Table(
 for _name, _columns in {
     "ix_tag_artifact": (tag.c.artifact_id, tag.c.is_referrer_tag, tag.c.name),
     "ix_tag_present": (tag.c.repository_id, tag.c.is_referrer_tag, tag.c.name),
+    "ix_tag_changed": (tag.c.repository_id, tag.c.is_referrer_tag, tag.c.changed_at),
     "ix_tag_version": (tag.c.repository_id, tag.c.is_referrer_tag, tag.c.version_key),
 }.items():
     Index(_name, *_columns, sqlite_where=_present, postgresql_where=_present)
-Index("ix_tag_name", tag.c.name)
 
 tag_move = Table(  # every move ever observed, the first sight (from null) and the end (to null) included
     "tag_move",
@@ -357,12 +362,20 @@ repository_blob = Table(  # derived: which repositories hold a blob, in the orde
     metadata,
     Column("id", Key, primary_key=True),
     Column("repository_id", Key, ForeignKey("repository.id"), nullable=False),
+    Column("repository_name", Text, nullable=False),  # it never changes; here so that an index can sort by it
     Column("blob_id", Key, ForeignKey("blob.id"), nullable=False),
     _flag("is_layer"),  # the blob's: every build of an image brings two blobs that are none
     _count("artifact_count"),  # never 0: the row goes when the last artifact does
     _count("live_artifact_count"),
     UniqueConstraint("repository_id", "blob_id"),
     Index("ix_repository_blob_blob", "blob_id", "id"),
+    Index(
+        "ix_repository_blob_name",
+        "blob_id",
+        "repository_name",
+        sqlite_where=text("is_layer"),
+        postgresql_where=text("is_layer"),
+    ),
     Index(
         "ix_repository_blob_layer",
         "repository_id",

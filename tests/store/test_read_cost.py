@@ -18,7 +18,7 @@ from store_lists import EVERYTHING, list_cases, varied_store
 
 HOT = 30_000
 DEFAULTS = re.compile(
-    r"((registry|namespace).repositories NAME|layer.repositories FIRST_SEEN|.*tags NAME"
+    r"((registry|namespace|layer).repositories NAME|(registry|layer).repositories FIRST_SEEN|.*tags NAME"
     r"|.*artifacts FIRST_SEEN|.*layers FIRST_SEEN) ascending"
     r"|registry.namespaces|artifact.referrers|search"
 )
@@ -47,7 +47,8 @@ def hot_store() -> tuple[StoreBuilder, int, list[int]]:
         artifact = build.artifact(repository, manifest)
         for blob in (manifest, hot):
             build.rows["artifact_blob"].append({"artifact_id": artifact, "blob_id": blob})
-            row = {"id": len(build.rows["repository_blob"]) + 1, "repository_id": repository, "blob_id": blob}
+            row = {"id": len(build.rows["repository_blob"]) + 1, "repository_id": repository}
+            row |= {"repository_name": f"z{number:05}", "blob_id": blob}
             build.rows["repository_blob"].append({**row, "is_layer": blob == hot, "artifact_count": 1})
     for name in ("artifact_count", "repository_count"):
         build.row("blob", hot)[name] += HOT

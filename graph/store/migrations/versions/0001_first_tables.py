@@ -156,10 +156,11 @@ def _create_repository() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_repository")),
         sa.UniqueConstraint("registry_id", "name", name=op.f("uq_repository_registry_id_name")),
     )
-    op.create_index("ix_repository_namespace", "repository", ["registry_id", "namespace"])
     for name, columns in {
+        "ix_repository_present": ["registry_id"],
         "ix_repository_present_name": ["registry_id", "name"],
         "ix_repository_present_changed": ["registry_id", "changed_at"],
+        "ix_repository_present_size": ["registry_id", "stored_bytes"],
         "ix_repository_present_observed": ["registry_id", "observed_at"],
         "ix_repository_present_completeness": ["registry_id", "completeness"],
     }.items():
@@ -206,26 +207,20 @@ def _create_artifact() -> None:
             "repository_id", "manifest_id", name=op.f("uq_artifact_repository_id_manifest_id")
         ),
     )
-    op.create_index(
-        "ix_artifact_kind", "artifact", ["registry_id", "kind", "id"], **_where("absent_at IS NULL")
-    )
     op.create_index(op.f("ix_artifact_manifest_id"), "artifact", ["manifest_id"])
-    op.create_index("ix_artifact_registry", "artifact", ["registry_id", "id"], **_where("absent_at IS NULL"))
-    op.create_index(
-        "ix_artifact_registry_created",
-        "artifact",
-        ["registry_id", "created_at"],
-        **_where("absent_at IS NULL"),
-    )
-    op.create_index(
-        "ix_artifact_registry_size", "artifact", ["registry_id", "size"], **_where("absent_at IS NULL")
-    )
-    op.create_index(
-        "ix_artifact_repository", "artifact", ["repository_id", "id"], **_where("absent_at IS NULL")
-    )
-    op.create_index(
-        "ix_artifact_untagged", "artifact", ["registry_id", "untagged", "id"], **_where("absent_at IS NULL")
-    )
+    for name, columns in {
+        "ix_artifact_registry": ["registry_id", "id"],
+        "ix_artifact_registry_created": ["registry_id", "created_at"],
+        "ix_artifact_registry_pushed": ["registry_id", "pushed_at"],
+        "ix_artifact_registry_size": ["registry_id", "size"],
+        "ix_artifact_repository": ["repository_id", "id"],
+        "ix_artifact_repository_created": ["repository_id", "created_at"],
+        "ix_artifact_untagged": ["registry_id", "untagged", "id"],
+        "ix_artifact_kind": ["registry_id", "kind", "id"],
+        "ix_artifact_os": ["registry_id", "os", "id"],
+        "ix_artifact_platform": ["registry_id", "architecture", "os", "id"],
+    }.items():
+        op.create_index(name, "artifact", columns, **_where("absent_at IS NULL"))
 
 
 def _create_document() -> None:
@@ -312,6 +307,7 @@ def _create_repository_blob() -> None:
         "repository_blob",
         sa.Column("id", KEY, nullable=False),
         sa.Column("repository_id", KEY, nullable=False),
+        sa.Column("repository_name", sa.Text(), nullable=False),
         sa.Column("blob_id", KEY, nullable=False),
         _flag("is_layer"),
         _count("artifact_count"),
@@ -324,6 +320,9 @@ def _create_repository_blob() -> None:
         ),
     )
     op.create_index("ix_repository_blob_blob", "repository_blob", ["blob_id", "id"])
+    op.create_index(
+        "ix_repository_blob_name", "repository_blob", ["blob_id", "repository_name"], **_where("is_layer")
+    )
     op.create_index(
         "ix_repository_blob_layer", "repository_blob", ["repository_id", "blob_id"], **_where("is_layer")
     )
@@ -384,10 +383,10 @@ def _create_tag() -> None:
     for name, columns in {
         "ix_tag_artifact": ["artifact_id", "is_referrer_tag", "name"],
         "ix_tag_present": ["repository_id", "is_referrer_tag", "name"],
+        "ix_tag_changed": ["repository_id", "is_referrer_tag", "changed_at"],
         "ix_tag_version": ["repository_id", "is_referrer_tag", "version_key"],
     }.items():
         op.create_index(name, "tag", columns, **_where("absent_at IS NULL"))
-    op.create_index("ix_tag_name", "tag", ["name"])
 
 
 def _create_tag_move() -> None:
