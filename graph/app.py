@@ -26,6 +26,7 @@ from graph.endpoint import BearerToken, Endpoint, Parameters
 from graph.errors import GraphError
 from graph.oci.reference import RegistryName
 from graph.registry.client import RegistryClient
+from graph.registry.dialects import choose_dialect
 from graph.registry.in_process import Transport
 from graph.schema.context import Context, Limits, Registries
 from graph.schema.definition import build_schema
@@ -123,14 +124,15 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         store = open_store(settings.store)
         stack.callback(store.close)
-        keys = await store.write(
-            set_registries,
-            [ConfiguredRegistry(each.name, each.url, each.dialect) for each in settings.registries],
-            clock(),
-        )
+        dialects = [choose_dialect(each).name for each in settings.registries]
+        configured = [
+            ConfiguredRegistry(each.name, each.url, dialect)
+            for each, dialect in zip(settings.registries, dialects, strict=True)
+        ]
+        keys = await store.write(set_registries, configured, clock())
         rows = [
             RegistryRow(key, each.name, each.url, each.dialect)
-            for key, each in zip(keys, settings.registries, strict=True)
+            for key, each in zip(keys, configured, strict=True)
         ]
         registries = Registries(rows, await read_catalogs(store, keys))
         upstreams = []

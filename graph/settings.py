@@ -43,6 +43,10 @@ SETTINGS_VARIABLE = "OCIGRAPH_SETTINGS"
 MAX_SECRET_BYTES = 64 * 1024
 
 
+# What `dialect` says when nobody chose one.
+AUTOMATIC_DIALECT = "auto"
+
+
 class Hidden(StrEnum):
     """What `hide` can keep back, because it often holds secrets."""
 
@@ -88,7 +92,8 @@ class RegistrySettings(BaseModel):
         description="What the API calls it. Default: the host and port of `url`.",
     )
     dialect: str = Field(
-        default="oci", description="Which vendor's additions it speaks; `oci` is the plain API."
+        default=AUTOMATIC_DIALECT,
+        description="Which vendor's additions it speaks; `oci` is the plain API. `auto`: told by the host.",
     )
     username: str | None = Field(default=None, description="The user to log in as; none: anonymous.")
     password_file: Path | None = Field(default=None, description="A file that holds the password.")

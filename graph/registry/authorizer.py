@@ -22,7 +22,7 @@ from graph.registry.auth import (
 from graph.registry.headers import parse_challenges
 from graph.registry.origin import Origin
 from graph.registry.tokens import TokenCache, TokenKey
-from graph.registry.wire import Reply, Request
+from graph.registry.wire import Login, Reply, Request
 
 # Scopes remembered that a registry wanted in place of ours; one repository has one or two.
 MAX_LEARNED_SCOPES = 4096
@@ -56,13 +56,20 @@ class Authorizer:
 
     async def prepare(self, request: Request) -> str | None:
         """The header to send at once, from what the registry asked for before; None if it never asked."""
+        credentials = self._credentials
+        if request.login is not Login.CHALLENGE:
+            if credentials is None or request.login is Login.NONE:
+                return None
+            if request.login is Login.BEARER:
+                return f"Bearer {credentials.password}"
+            return credentials.authorization()
         match self._scheme:
             case Bearer() as bearer:
                 return await self._obtain(
                     bearer, self._learned_scopes.get(request.scope, request.scope), refused=None
                 )
-            case Basic() if self._credentials is not None:
-                return self._credentials.authorization()
+            case Basic() if credentials is not None:
+                return credentials.authorization()
             case _:
                 return None
 
@@ -71,6 +78,8 @@ class Authorizer:
 
         Raises RegistryDeniedError when there is nothing better to offer than what was refused.
         """
+        if request.login is not Login.CHALLENGE:
+            raise request.error(RegistryDeniedError, "refuses the credentials", http_status=401)
         challenges = parse_challenges(reply.headers.get_list("www-authenticate"))
         try:
             scheme = choose_scheme(challenges, self._origin, self._token_hosts, self._credentials)

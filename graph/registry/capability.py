@@ -14,6 +14,12 @@ class Capability(StrEnum):
     """Lists manifests without a tag; the plain OCI API has no call for it."""
     PUSH_TIME = "PUSH_TIME"
     """Says when something was pushed."""
+    TAG_DIGESTS = "TAG_DIGESTS"
+    """Says with the list of tags what each names, so that no tag has to be asked for."""
+    LOCKS = "LOCKS"
+    """Says what may not be changed or deleted."""
+    EVENTS = "EVENTS"
+    """Tells of changes when they happen."""
 
 
 class CapabilityState(StrEnum):

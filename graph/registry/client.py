@@ -9,18 +9,17 @@ It only reads: there is no method here, nor a request in `wire`, that could chan
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 
 from graph.errors import (
     ContentTooLargeError,
     InvalidDigestError,
-    InvalidNameError,
     RegistryError,
     RegistryProtocolError,
     RegistryUnknownError,
@@ -29,20 +28,20 @@ from graph.errors import (
 from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest, compute_digest, parse_digest, verify_digest
 from graph.oci.media_types import strip_parameters
-from graph.oci.reference import RegistryName, RepositoryName, TagName, parse_repository_name, parse_tag_name
+from graph.oci.reference import RegistryName, RepositoryName, TagName
 from graph.registry.auth import Credentials
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.dialects import Dialect, choose_dialect
+from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.exchange import Exchange, RetryPolicy
-from graph.registry.ledger import Ledger, RequestKind
-from graph.registry.listing import Listing, Pager, read_page
-from graph.registry.origin import AddressGuard, host_of, parse_origin
+from graph.registry.ledger import Ledger
+from graph.registry.listing import Pager
+from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
+from graph.registry.reader import PageReader
 from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
 from graph.registry.transport import RegistryTransport
 from graph.registry.wire import MAX_CONFIG_BYTES, Endpoint, Reply, Request, next_query
 from graph.settings import RegistrySettings
-
-Name = TypeVar("Name", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +83,9 @@ class RegistryClient:
         Raises SettingsError for a dialect that does not exist.
         """
         self.name: RegistryName = settings.name
-        self.dialect: Dialect = dialect or choose_dialect(settings.dialect)
+        self.dialect: Dialect = dialect or choose_dialect(settings)
         self.ledger = Ledger()
         self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
-        self.dropped = 0
-        """Entries of lists that were no valid names."""
-        self._page_sizes: dict[RequestKind, int | None] = {}
-        self._page_size = settings.page_size
         self._probe = asyncio.Lock()
         origin = parse_origin(settings.url)
         self._endpoint = Endpoint(settings.name, origin)
@@ -98,18 +93,28 @@ class RegistryClient:
         credentials = None
         if settings.username is not None and settings.password is not None:
             credentials = Credentials(settings.username, settings.password.get_secret_value())
-        self._exchange = Exchange(
-            self._endpoint,
-            transport or RegistryTransport(guard),
-            guard=guard,
-            ledger=self.ledger,
-            credentials=credentials,
-            token_hosts=settings.token_hosts,
-            concurrency=settings.concurrency,
-            timeout=settings.timeout,
-            retries=retries or RetryPolicy(),
-            clock=clock,
-        )
+
+        def open_exchange(origin: Origin, guard: AddressGuard) -> Exchange:
+            return Exchange(
+                Endpoint(settings.name, origin),
+                transport or RegistryTransport(guard),
+                guard=guard,
+                ledger=self.ledger,
+                credentials=credentials,
+                token_hosts=settings.token_hosts,
+                concurrency=settings.concurrency,
+                timeout=settings.timeout,
+                retries=retries or RetryPolicy(),
+                clock=clock,
+            )
+
+        self._exchange = open_exchange(origin, guard)
+        # A vendor's own API is another origin with connections and a login of its own.
+        self._apis = {
+            api: open_exchange(parse_origin(api), AddressGuard(parse_origin(api)))
+            for api in self.dialect.apis
+        }
+        self._reader = PageReader(settings.name, str(origin), self._ask, settings.page_size)
 
     def __repr__(self) -> str:
         return f"RegistryClient({self.name!r}, dialect={self.dialect.name!r})"
@@ -124,11 +129,21 @@ class RegistryClient:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._exchange.aclose()
+        for exchange in (self._exchange, *self._apis.values()):
+            await exchange.aclose()
+
+    async def _ask(self, request: Request) -> Reply:
+        exchange = self._exchange if request.api is None else self._apis[request.api]
+        return await exchange.ask(request)
 
     async def ping(self) -> None:
         """Nothing, if the registry answers `/v2/` to us; raises RegistryError if not."""
         await self._exchange.ask(self._endpoint.ping())
+
+    @property
+    def dropped(self) -> int:
+        """Items of lists that were no valid names."""
+        return self._reader.dropped
 
     async def list_repositories(self) -> AsyncIterator[tuple[RepositoryName, ...]]:
         """Yield the repositories, one tuple a page, in the registry's own order; a name may come twice.
@@ -137,10 +152,10 @@ class RegistryClient:
         """
         has_catalog = False
         try:
-            async for names in self._pages(self.dialect.catalog()):
+            async for names in self.dialect.list_repositories(self._reader):
                 has_catalog = True
                 self.capabilities[Capability.CATALOG] = CapabilityState.SUPPORTED
-                yield self._keep(names, parse_repository_name)
+                yield tuple(names)
         except (RegistryUnknownError, RegistryUnsupportedError) as error:
             if has_catalog:
                 raise
@@ -149,14 +164,29 @@ class RegistryClient:
                 f"{self.name} does not list its repositories ({error.request})", **_facts(error)
             ) from error
 
-    async def list_tags(self, repository: RepositoryName) -> AsyncIterator[tuple[TagName, ...]]:
+    async def list_tags(self, repository: RepositoryName) -> AsyncIterator[tuple[ListedTag, ...]]:
         """Yield the repository's tags, one tuple a page, in the registry's own order; a tag may come twice.
+
+        Each has its digest where TAG_DIGESTS is supported.
 
         Raises RegistryUnknownError where the registry does not know the repository, which distribution 2.8
         also says of one that holds untagged manifests only; RegistryError when the list was cut short.
         """
-        async for names in self._pages(self.dialect.tags(repository)):
-            yield self._keep(names, parse_tag_name)
+        async for tags in self.dialect.list_tags(self._reader, repository):
+            yield tuple(tags)
+
+    async def list_manifests(self, repository: RepositoryName) -> AsyncIterator[tuple[ListedManifest, ...]]:
+        """Yield every manifest of the repository, tagged or not, one tuple a page; one may come twice.
+
+        Raises RegistryUnsupportedError unless UNTAGGED_LISTING is supported; RegistryUnknownError where the
+        registry does not know the repository; RegistryError when the list was cut short.
+        """
+        if self.capabilities[Capability.UNTAGGED_LISTING] is not CapabilityState.SUPPORTED:
+            raise RegistryUnsupportedError(
+                f"{self.name} does not list untagged manifests", registry=self.name
+            )
+        async for manifests in self.dialect.list_manifests(self._reader, repository):
+            yield tuple(manifests)
 
     async def head_manifest(self, repository: RepositoryName, reference: TagName | Digest) -> ManifestHead:
         """What the registry says a tag or digest is, without its bytes.
@@ -223,7 +253,7 @@ class RegistryClient:
         found: dict[Digest, Descriptor] = {}
         pager = Pager(None, max_names=MAX_REFERRERS)
         try:
-            async for request, reply in self._walk(
+            async for request, reply in self._reader.walk(
                 pager, lambda query: self._endpoint.referrers(repository, digest, query)
             ):
                 if not is_referrers_index(reply):
@@ -244,57 +274,6 @@ class RegistryClient:
                 ) from error
             raise
         return tuple(found.values())
-
-    async def _pages(self, listing: Listing) -> AsyncIterator[list[str]]:
-        pager = Pager(self._page_sizes.get(listing.kind, self._page_size))
-        async for request, reply in self._walk(
-            pager, lambda query: self._endpoint.list(listing.kind, listing.path, query, listing.scope)
-        ):
-            try:
-                names, dropped = read_page(listing, reply.body)
-            except ValueError as error:
-                raise request.error(RegistryProtocolError, str(error)) from None
-            self.dropped += dropped
-            self._page_sizes[listing.kind] = pager.page_size
-            cut_short = None
-            try:
-                pager.accept(names, next_query(request, reply))
-            except ValueError as error:
-                cut_short = request.error(RegistryProtocolError, str(error))
-            yield names  # what the page says is true even where it cannot be followed
-            if cut_short is not None:
-                raise cut_short
-
-    async def _walk(
-        self, pager: Pager, build: Callable[[str], Request]
-    ) -> AsyncIterator[tuple[Request, Reply]]:
-        """Ask page after page; whoever iterates tells the pager what came before it asks for the next."""
-        while pager.query is not None:
-            request = build(pager.query)
-            page = pager.pages + 1
-            try:
-                reply = await self._exchange.ask(request)
-            except RegistryError as error:
-                if pager.refuse(error.http_status):
-                    continue
-                if page > 1 and error.http_status in (400, 404):
-                    # Never "unknown": the first page was there.
-                    reason = f"broke its list off with {error.http_status} at page {page}"
-                    raise request.error(
-                        RegistryProtocolError, reason, http_status=error.http_status
-                    ) from error
-                raise
-            yield request, reply
-
-    def _keep(self, names: Sequence[str], parse: Callable[[str], Name]) -> tuple[Name, ...]:
-        """The names that the specification allows; Artifactory lists digests as tags, for one."""
-        kept: list[Name] = []
-        for name in names:
-            try:
-                kept.append(parse(name))
-            except InvalidNameError:
-                self.dropped += 1
-        return tuple(kept)
 
 
 def _facts(error: RegistryError) -> dict[str, Any]:

@@ -212,6 +212,7 @@ class Exchange:
 
 def _to_httpx(request: Request, url: str, authorization: str | None) -> httpx.Request:
     headers = [("Accept", request.accept), ("Accept-Encoding", "identity"), ("User-Agent", USER_AGENT)]
+    headers += request.headers
     if authorization is not None:
         headers.append(("Authorization", authorization))
     content = None

@@ -10,15 +10,17 @@ registry whose next page was the first again; zot answers 404 and Harbor 400 whe
 deleted meanwhile.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
-from graph.errors import ContentTooLargeError, MalformedManifestError
+from graph.errors import ContentTooLargeError, InvalidDigestError, InvalidNameError, MalformedManifestError
 from graph.oci.document import decode_json
+from graph.oci.reference import RegistryName
 from graph.registry.ledger import RequestKind
-from graph.registry.wire import MAX_PAGE_BYTES, last_query
+from graph.registry.wire import MAX_PAGE_BYTES, MAX_QUERY_LENGTH, Login, Request, last_query
 
 # Pages of one list. Docker Hub's published 457,627 repositories are 4,577 pages of 100.
 MAX_PAGES = 10_000
@@ -30,15 +32,76 @@ MAX_BARREN_PAGES = 10
 SMALLER_PAGE_SIZE = 100
 
 
+Entry = TypeVar("Entry")
+Document: TypeAlias = Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
-class Listing:
+class Paging:
+    """How a list is asked for page by page."""
+
+    size_name: str = "n"
+    largest: int | None = None
+    """The largest page the registry is documented to give; None: whatever the settings ask for."""
+    extra: str = ""
+    """A query that every page is asked with, such as an order."""
+    next_of: Callable[[Document, str], str | None] | None = None
+    """From a page and the query it answers to the query of the next, or None after the last. None: the
+    Link header tells."""
+    has_own_cursor: bool = True
+    """Whether `last` may be made from the last name of a page that is full and has no Link."""
+
+    def first_query(self, page_size: int | None) -> str:
+        """The query of the first page."""
+        size = f"{self.size_name}={page_size}" if page_size and self.size_name else ""
+        return "&".join(part for part in (self.extra, size) if part)
+
+
+LINKED = Paging()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[Entry]):
     """A list that a registry has: where it is and how a page of it is read."""
 
     kind: RequestKind
     path: str
-    scope: str
+    scope: str | None
     read: Callable[[Any], Any]
-    """From a page's JSON object to its list of names, which may be anything."""
+    """From a page's JSON object to its list of items, which may be anything."""
+    parse: Callable[[Any], Entry]
+    """From an item to what is listed; raises InvalidNameError or InvalidDigestError for one that is none."""
+    name_of: Callable[[Any], Any] = lambda item: item
+    """What an item is called, to page on from there and to notice what comes twice."""
+    paging: Paging = LINKED
+    api: str | None = None
+    """The origin of the vendor's own API, where the list is not on the registry itself."""
+    login: Login = Login.CHALLENGE
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def build(self, registry: RegistryName, origin: str, query: str) -> Request:
+        """The request for one page; `query` is sent as it is."""
+        return Request(
+            registry,
+            self.kind,
+            "GET",
+            f"{self.api or origin}{self.path}" + (f"?{query}" if query else ""),
+            body_limit=MAX_PAGE_BYTES,
+            scope=self.scope,
+            login=self.login,
+            api=self.api,
+            headers=self.headers,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Entry]):
+    """One page: what it lists, what its items are called, and how many were none (Nexus lists nulls)."""
+
+    entries: list[Entry]
+    names: list[str]
+    dropped: int
+    document: Document = field(repr=False)
 
 
 class _Cursor(Enum):
@@ -56,16 +119,18 @@ class Pager:
     decide; a ValueError means that the list was cut short, its text continues "the registry …".
     """
 
-    def __init__(self, page_size: int | None, *, max_names: int = MAX_NAMES) -> None:
-        """`page_size` None: leave `n` out and take what the registry thinks right."""
-        self.page_size = page_size
+    def __init__(self, page_size: int | None, *, paging: Paging = LINKED, max_names: int = MAX_NAMES) -> None:
+        """`page_size` None: leave the size out and take what the registry thinks right."""
+        largest = paging.largest
+        self.page_size = page_size if largest is None or page_size is None else min(page_size, largest)
+        self._paging = paging
         self._max_names = max_names
         self._has_links = False
         self._is_restarted = False
         self._start()
 
     def _start(self) -> None:
-        self.query: str | None = f"n={self.page_size}" if self.page_size else ""
+        self.query: str | None = self._paging.first_query(self.page_size)
         self._cursor = _Cursor.REGISTRY
         self._pages = 0
         self._barren_pages = 0
@@ -125,7 +190,7 @@ class Pager:
         if self._cursor is _Cursor.OWN and fresh < distinct:
             return self._ask_for_all()
         is_full = self.page_size is not None and len(names) == self.page_size
-        if self._has_links or not is_full:
+        if self._has_links or not is_full or not self._paging.has_own_cursor:
             return None
         self._cursor = _Cursor.OWN
         return last_query(len(names), names[-1])
@@ -149,8 +214,8 @@ class Pager:
         self._visited.add(query)
 
 
-def read_page(listing: Listing, body: bytes) -> tuple[list[str], int]:
-    """The texts of a page, and how many entries were none (Nexus lists nulls); ValueError for no page.
+def read_page(listing: Listing[Entry], body: bytes) -> Page[Entry]:
+    """What a page lists; ValueError for no page.
 
     The Content-Type is not looked at: ECR sends lists as text/plain.
     """
@@ -159,11 +224,34 @@ def read_page(listing: Listing, body: bytes) -> tuple[list[str], int]:
     except (MalformedManifestError, ContentTooLargeError) as error:
         raise ValueError(f"sent a list that cannot be read: {error}") from None
     if not isinstance(document, dict):
-        raise ValueError("sent a list that is not a JSON object")
-    entries = listing.read(document)
-    if entries is None:
-        return [], 0  # distribution 2.8 writes null once the last tag is gone
-    if not isinstance(entries, list):
+        # GitHub, GitLab, Harbor and Gitea send bare arrays.
+        document = {"": document}
+    items = listing.read(document)
+    if items is None and "" not in document:
+        items = []  # distribution 2.8 writes null once the last tag is gone
+    if not isinstance(items, list):
         raise ValueError("sent a list that is none")
-    names = [entry for entry in entries if isinstance(entry, str)]
-    return names, len(entries) - len(names)
+    entries, names = [], []
+    for item in items:
+        try:
+            name = listing.name_of(item)
+            if not isinstance(name, str):
+                continue
+            names.append(name)
+            entries.append(listing.parse(item))
+        except (InvalidNameError, InvalidDigestError, LookupError, TypeError, AttributeError):
+            continue
+    return Page(entries, names, len(items) - len(entries), document)
+
+
+def query_of(url: Any) -> str | None:
+    """The query of a link in a document, to be asked of the path we know; None when there is no link.
+
+    Raises ValueError for a link that names no page.
+    """
+    if not url:
+        return None
+    query = urlsplit(url).query if isinstance(url, str) else ""
+    if not query or len(query) > MAX_QUERY_LENGTH:
+        raise ValueError("sends a link that names no page")
+    return query

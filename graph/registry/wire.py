@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -63,6 +64,15 @@ MANIFEST_ACCEPT = ", ".join(MANIFEST_TYPES)
 _SEGMENT = re.compile(r"(?!\.+$)[A-Za-z0-9._:+=-]+")
 
 
+class Login(Enum):
+    """How a request says who we are."""
+
+    CHALLENGE = "CHALLENGE"  # not before the registry asks, and then as it asks: Basic or a Bearer token
+    BASIC = "BASIC"  # user and password at once: vendors' own APIs answer 401 without a challenge
+    BEARER = "BEARER"  # the password is a token of the vendor's API
+    NONE = "NONE"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request to a registry or to its token server. Its text shows no header, no body and no secret."""
@@ -79,6 +89,11 @@ class Request:
     authorization: str | None = field(default=None, repr=False)
     """Only on requests to a token server; on all others the exchange adds it."""
     form: str | None = field(default=None, repr=False)
+    login: Login = Login.CHALLENGE
+    api: str | None = None
+    """The origin of the vendor's own API, where the request goes there and not to the registry."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """What the vendor's API wants besides, such as the version of it that is meant."""
 
     def __post_init__(self) -> None:
         if self.method not in ("GET", "HEAD") and (self.method, self.kind) != ("POST", RequestKind.TOKEN):
@@ -128,11 +143,6 @@ class Endpoint:
     def ping(self) -> Request:
         """end-1 of the distribution specification."""
         return Request(self.registry, RequestKind.PING, "GET", f"{self.origin}/v2/")
-
-    def list(self, kind: RequestKind, path: str, query: str, scope: str | None) -> Request:
-        """One page of a list; `query` is sent as it is."""
-        url = f"{self.origin}{path}" + (f"?{query}" if query else "")
-        return Request(self.registry, kind, "GET", url, body_limit=MAX_PAGE_BYTES, scope=scope)
 
     def manifest(self, method: str, repository: RepositoryName, reference: TagName | Digest) -> Request:
         """end-3: a manifest by tag or digest, with every manifest type accepted."""

@@ -88,6 +88,12 @@ class CapabilityName(Enum):
         "UNTAGGED_LISTING", description="Which manifests a repository holds, untagged ones too."
     )
     PUSH_TIME = strawberry.enum_value("PUSH_TIME", description="When something was pushed.")
+    TAG_DIGESTS = strawberry.enum_value(
+        "TAG_DIGESTS",
+        description="What each tag names, with the list of tags: none has to be asked for.",
+    )
+    LOCKS = strawberry.enum_value("LOCKS", description="What may not be changed or deleted.")
+    EVENTS = strawberry.enum_value("EVENTS", description="That something changed, when it happens.")
 
 
 @strawberry.enum(description="Whether a registry can tell something.")

@@ -7,8 +7,6 @@ goes on; a registry that does not answer ends it. Whatever ends it, what was see
 down.
 """
 
-from collections import deque
-
 from graph.errors import (
     ContentError,
     GraphError,
@@ -19,6 +17,7 @@ from graph.errors import (
 )
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
+from graph.registry.entries import ListedTag
 from graph.store.changes import Failure
 from graph.store.repositories import find_repositories
 from graph.store.visibility import Visibility
@@ -89,7 +88,7 @@ async def refresh_tag(upstream: Upstream, name: RepositoryName, tag: TagName) ->
     async with upstream.turn(name):
         look = await _begin(upstream, name)
         seen_before = look.present()
-        seen = await observe_named(look, deque([tag]), is_listed=False)
+        seen = await observe_named(look, [ListedTag(tag)], is_listed=False)
         error = look.patience.last_error  # of the tag: what comes next may fail for reasons of its own
         await look.load()
         await observe_children(look, seen_before)

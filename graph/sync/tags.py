@@ -5,12 +5,13 @@ read to its end is kept with it, and only the whole list makes a tag absent.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 
 from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
 from graph.oci.reference import TagName
-from graph.registry.client import ManifestHead
+from graph.registry.entries import ListedTag
 from graph.store.changes import Discovery, Failure
 from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
 from graph.sync.flight import drain
@@ -37,7 +38,7 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
     it, and any error after which there is nothing to go on with.
     """
     pages = look.upstream.client.list_tags(look.name)
-    waiting: deque[TagName] = deque()
+    waiting: deque[ListedTag] = deque()
     listed: set[TagName] = set()
     cut_short: RegistryError | ContentError | None = None
     while True:
@@ -56,8 +57,9 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
                 raise
             cut_short = error
             break
-        waiting.extend(name for name in dict.fromkeys(page) if name not in listed)
-        listed.update(page)
+        fresh = {tag.name: tag for tag in page if tag.name not in listed}
+        waiting.extend(fresh.values())
+        listed.update(fresh)
         while len(waiting) >= MAX_BATCH:
             await _observe_some(look, waiting)
     while waiting:
@@ -68,21 +70,24 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
     return cut_short
 
 
-async def _observe_some(look: Look, waiting: deque[TagName]) -> None:
-    chunk = deque(waiting.popleft() for _ in range(min(MAX_BATCH, len(waiting))))
+async def _observe_some(look: Look, waiting: deque[ListedTag]) -> None:
+    chunk = [waiting.popleft() for _ in range(min(MAX_BATCH, len(waiting)))]
     await observe_named(look, chunk)
     look.tally.tags += len(chunk)
 
 
 async def observe_named(
-    look: Look, names: deque[TagName], *, is_listed: bool = True
+    look: Look, listed: Sequence[ListedTag], *, is_listed: bool = True
 ) -> dict[TagName, Digest | Failure]:
     """See these tags, at most MAX_BATCH, and write down what is news; return what each names.
 
-    A tag that is listed and answers 404 is there and cannot be read; one that is not listed is not there.
+    One that was listed with its digest is not asked for. A tag that is listed and answers 404 is there and
+    cannot be read; one that is not listed is not there.
     """
-    tags: dict[TagName, Digest | Failure] = {}
-    waiting = deque(names)
+    tags: dict[TagName, Digest | Failure] = {
+        tag.name: digest for tag in listed if (digest := _believable(tag.digest)) is not None
+    }
+    waiting = deque(tag.name for tag in listed if tag.name not in tags)
     async with look.batch() as batch:
         while waiting:
             await drain(
@@ -114,7 +119,7 @@ async def _observe_tag(
             if head.code not in _HEAD_REFUSALS:
                 tags[name] = head
                 return
-        elif (digest := _believable(head)) is not None:
+        elif (digest := _believable(head.digest)) is not None:
             tags[name] = digest
             return
         else:
@@ -122,10 +127,10 @@ async def _observe_tag(
     await _get_tag(look, batch, tags, name)
 
 
-def _believable(head: ManifestHead) -> Digest | None:
+def _believable(digest: Digest | None) -> Digest | None:
     # A tag is known by the digest that we computed of its bytes, which is a sha256; a registry may name it by
     # another algorithm (distribution-spec, "Pulling manifests"), and that would look like a move.
-    return head.digest if head.digest is not None and head.digest.startswith("sha256:") else None
+    return digest if digest is not None and digest.startswith("sha256:") else None
 
 
 async def _get_tag(look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], name: TagName) -> None:

@@ -13,8 +13,9 @@ from graph.registry.listing import (
     Pager,
     read_page,
 )
+from graph.settings import RegistrySettings
 
-CATALOG = OciDialect().catalog()
+CATALOG = OciDialect(RegistrySettings(url="https://registry.example")).catalog()
 MAX_NAMES = 20_000
 
 
@@ -173,12 +174,13 @@ def test_some_empty_pages_are_allowed() -> None:
         ({"repositories": ["a", "b"]}, (["a", "b"], 0)),
         ({"repositories": None}, ([], 0)),
         ({}, ([], 0)),
-        ({"repositories": ["a", None, 7, {}, "b"]}, (["a", "b"], 3)),
+        ({"repositories": ["a", None, 7, {}, "b", "B"]}, (["a", "b"], 4)),
     ],
 )
 def test_read_page(document: object, expected: tuple[list[str], int]) -> None:
-    """Null lists are empty, and entries that are no text are counted."""
-    assert expected == read_page(CATALOG, json.dumps(document).encode())
+    """Null lists are empty, and items that are no valid names are counted."""
+    page = read_page(CATALOG, json.dumps(document).encode())
+    assert expected == (page.entries, page.dropped)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -26,7 +25,8 @@ from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.client import FetchedManifest, ManifestHead, RegistryClient
-from graph.registry.dialects.oci import OciDialect
+from graph.registry.dialects.oci import OciDialect, parse_tag
+from graph.registry.entries import ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing
 from graph.registry.wire import MAX_CONFIG_BYTES, pull_scope
@@ -51,8 +51,13 @@ def descriptor_of(content: Built, size: int | None = None) -> Descriptor:
     return Descriptor(content.media_type, Digest(content.digest), size, (), {}, None, None)
 
 
-async def collect(pages: AsyncIterator[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    return [page async for page in pages]
+async def collect(pages: AsyncIterator[tuple[str | ListedTag, ...]]) -> list[tuple[str, ...]]:
+    """The names on each page."""
+    return [names_of(page) async for page in pages]
+
+
+def names_of(page: tuple[str | ListedTag, ...]) -> tuple[str, ...]:
+    return tuple(item if isinstance(item, str) else item.name for item in page)
 
 
 async def test_ping(make_client: MakeClient) -> None:
@@ -176,7 +181,7 @@ async def test_list_breaks_off(make_client: MakeClient) -> None:
     async with make_client(registry) as client:
         with pytest.raises(RegistryProtocolError):
             async for page in client.list_tags(A):
-                pages.append(page)
+                pages.append(names_of(page))
     assert [("v1",), ("v1",)] == pages
     assert 4 == client.ledger.count(RequestKind.TAGS)
 
@@ -188,7 +193,7 @@ async def test_names_before_a_loop_are_kept(make_client: MakeClient) -> None:
     async with make_client(ScriptedRegistry({"/v2/a/tags/list": answer})) as client:
         with pytest.raises(RegistryProtocolError):
             async for page in client.list_tags(A):
-                pages.append(page)
+                pages.append(names_of(page))
     assert [("v1",)] == pages
 
 
@@ -326,11 +331,15 @@ class VendorDialect(OciDialect):
     name = "vendor"
     capabilities = {**OciDialect.capabilities, Capability.PUSH_TIME: CapabilityState.SUPPORTED}
 
-    def tags(self, repository: RepositoryName) -> Listing:
-        def read(page: dict[str, Any]) -> list[str]:
-            return [tag["name"] for tag in page["tags"]]
-
-        return Listing(RequestKind.TAGS, f"/vendor/{repository}/_tags", pull_scope(repository), read)
+    def tags(self, repository: RepositoryName) -> Listing[ListedTag]:
+        return Listing(
+            RequestKind.TAGS,
+            f"/vendor/{repository}/_tags",
+            pull_scope(repository),
+            read=lambda page: page["tags"],
+            parse=lambda item: parse_tag(item["name"]),
+            name_of=lambda item: item["name"],
+        )
 
 
 async def test_a_dialect_decides(make_client: MakeClient) -> None:
@@ -339,7 +348,7 @@ async def test_a_dialect_decides(make_client: MakeClient) -> None:
     client = RegistryClient(
         RegistrySettings(url="https://registry.example"),
         httpx.ASGITransport(registry),
-        dialect=VendorDialect(),
+        dialect=VendorDialect(RegistrySettings(url="https://registry.example")),
     )
     async with client:
         assert [("v1",)] == await collect(client.list_tags(A))
@@ -353,6 +362,9 @@ async def test_plain_dialect_knows_its_limits(make_client: MakeClient) -> None:
         assert {
             Capability.CATALOG: CapabilityState.UNKNOWN,
             Capability.REFERRERS: CapabilityState.UNKNOWN,
+            Capability.TAG_DIGESTS: CapabilityState.UNSUPPORTED,
             Capability.UNTAGGED_LISTING: CapabilityState.UNSUPPORTED,
             Capability.PUSH_TIME: CapabilityState.UNSUPPORTED,
+            Capability.LOCKS: CapabilityState.UNSUPPORTED,
+            Capability.EVENTS: CapabilityState.UNSUPPORTED,
         } == client.capabilities

@@ -17,6 +17,7 @@ from graph.errors import (
 )
 from graph.oci.digest import Digest
 from graph.oci.reference import RegistryName, RepositoryName, TagName
+from graph.registry.dialects.oci import OciDialect
 from graph.registry.ledger import RequestKind
 from graph.registry.origin import Origin
 from graph.registry.wire import (
@@ -32,13 +33,15 @@ from graph.registry.wire import (
     next_query,
     parse_retry_after,
 )
+from graph.settings import RegistrySettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAME = RegistryName("registry.example")
 ENDPOINT = Endpoint(NAME, Origin("https", "registry.example", 443))
 REPOSITORY = RepositoryName("marketing/campaign10-18/web")
 DIGEST = Digest("sha256:" + "a" * 64)
-PAGE = ENDPOINT.list(RequestKind.TAGS, "/v2/a/tags/list", "n=2", "repository:a:pull")
+DIALECT = OciDialect(RegistrySettings(url="https://registry.example"))
+PAGE = DIALECT.tags(RepositoryName("a")).build(NAME, "https://registry.example", "n=2")
 
 
 def reply(status: int = 200, body: bytes = b"", is_foreign: bool = False, **headers: str) -> Reply:
@@ -68,7 +71,7 @@ def reply(status: int = 200, body: bytes = b"", is_foreign: bool = False, **head
         ),
         (PAGE, "GET https://registry.example/v2/a/tags/list?n=2"),
         (
-            ENDPOINT.list(RequestKind.CATALOG, "/v2/_catalog", "", None),
+            DIALECT.catalog().build(NAME, "https://registry.example", ""),
             "GET https://registry.example/v2/_catalog",
         ),
     ],
@@ -80,7 +83,7 @@ def test_requests(request_: Request, expected: str) -> None:
 
 def test_query_is_not_decoded() -> None:
     """A cursor is sent as the registry wrote it."""
-    request = ENDPOINT.list(RequestKind.CATALOG, "/v2/_catalog", "last=a%2Fb&n=1&orderby=", None)
+    request = DIALECT.catalog().build(NAME, "https://registry.example", "last=a%2Fb&n=1&orderby=")
     assert "https://registry.example/v2/_catalog?last=a%2Fb&n=1&orderby=" == request.url
 
 

@@ -3,39 +3,30 @@
 The rest of the package asks a dialect, never a vendor's name. `oci` is the plain API and works everywhere.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
-
 from graph.errors import SettingsError
-from graph.oci.reference import RepositoryName
-from graph.registry.capability import Capability, CapabilityState
+from graph.registry.dialects.dialect import Dialect, Reader
 from graph.registry.dialects.oci import OciDialect
-from graph.registry.listing import Listing
+from graph.registry.origin import host_of
+from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
+
+__all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
+
+# In the order in which they are asked whether they speak at a host.
+DIALECTS: tuple[type[OciDialect], ...] = (OciDialect,)
 
 
-class Dialect(Protocol):
-    """How one kind of registry likes to be asked."""
+def choose_dialect(settings: RegistrySettings) -> Dialect:
+    """The dialect that the settings name, else the one that is known to be spoken at the host, else `oci`.
 
-    @property
-    def name(self) -> str:
-        """What the settings call it."""
-
-    @property
-    def capabilities(self) -> Mapping[Capability, CapabilityState]:
-        """What is known of every registry of this kind before it is asked."""
-
-    def catalog(self) -> Listing:
-        """The list of repositories."""
-
-    def tags(self, repository: RepositoryName) -> Listing:
-        """The list of a repository's tags."""
-
-
-_DIALECTS: dict[str, type[Dialect]] = {"oci": OciDialect}
-
-
-def choose_dialect(name: str) -> Dialect:
-    """The dialect that the settings name; SettingsError if there is none."""
-    if name not in _DIALECTS:
-        raise SettingsError([f"dialect: {name!r} is not known; known: {', '.join(sorted(_DIALECTS))}"])
-    return _DIALECTS[name]()
+    Raises SettingsError if there is none of that name.
+    """
+    host = host_of(settings.url.partition("://")[2])
+    for dialect in DIALECTS:
+        if dialect.name == settings.dialect or (
+            settings.dialect == AUTOMATIC_DIALECT and dialect.speaks_at(host)
+        ):
+            return dialect(settings)
+    if settings.dialect != AUTOMATIC_DIALECT:
+        known = ", ".join(sorted(dialect.name for dialect in DIALECTS))
+        raise SettingsError([f"dialect: {settings.dialect!r} is not known; known: {known}"])
+    return OciDialect(settings)

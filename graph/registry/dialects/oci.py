@@ -1,36 +1,73 @@
 """The plain API: distribution specification 1.1, and `_catalog`, which it reserves but does not specify."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from graph.oci.reference import RepositoryName
+from graph.oci.reference import RepositoryName, parse_repository_name, parse_tag_name
 from graph.registry.capability import Capability, CapabilityState
+from graph.registry.dialects.dialect import Reader
+from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing
 from graph.registry.wire import CATALOG_SCOPE, pull_scope, repository_path
+from graph.settings import RegistrySettings
 
 
 class OciDialect:
-    """Any registry that speaks `/v2/`."""
+    """Any registry that speaks `/v2/`, and what every other dialect falls back to."""
 
     name = "oci"
-    # The specification has no call that lists manifests (distribution-spec #222) and none that tells times.
+    # The specification has no call that lists manifests (distribution-spec #222), none that tells a tag's
+    # digest with its name, and none that tells times.
     capabilities: Mapping[Capability, CapabilityState] = {
         Capability.CATALOG: CapabilityState.UNKNOWN,
         Capability.REFERRERS: CapabilityState.UNKNOWN,
+        Capability.TAG_DIGESTS: CapabilityState.UNSUPPORTED,
         Capability.UNTAGGED_LISTING: CapabilityState.UNSUPPORTED,
         Capability.PUSH_TIME: CapabilityState.UNSUPPORTED,
+        Capability.LOCKS: CapabilityState.UNSUPPORTED,
+        Capability.EVENTS: CapabilityState.UNSUPPORTED,
     }
 
-    def catalog(self) -> Listing:
-        """`GET /v2/_catalog`."""
-        return Listing(RequestKind.CATALOG, "/v2/_catalog", CATALOG_SCOPE, _read_repositories)
+    apis: Sequence[str] = ()
 
-    def tags(self, repository: RepositoryName) -> Listing:
-        """`GET /v2/<name>/tags/list`: end-8a and 8b."""
+    def __init__(self, settings: RegistrySettings) -> None:
+        self.settings = settings
+
+    @classmethod
+    def speaks_at(cls, host: str) -> bool:
+        """Any host may speak it; it is what is left when no other dialect is recognised."""
+        return False
+
+    def catalog(self) -> Listing[RepositoryName]:
+        """`GET /v2/_catalog`."""
         return Listing(
-            RequestKind.TAGS, f"{repository_path(repository)}/tags/list", pull_scope(repository), _read_tags
+            RequestKind.CATALOG, "/v2/_catalog", CATALOG_SCOPE, _read_repositories, parse_repository_name
         )
+
+    def tags(self, repository: RepositoryName) -> Listing[ListedTag]:
+        """`GET /v2/<name>/tags/list`: end-8a and 8b."""
+        path = f"{repository_path(repository)}/tags/list"
+        return Listing(RequestKind.TAGS, path, pull_scope(repository), _read_tags, parse_tag)
+
+    def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
+        """The catalog, page by page."""
+        return reader.pages(self.catalog())
+
+    def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
+        """The names of the tags, page by page."""
+        return reader.pages(self.tags(repository))
+
+    def list_manifests(
+        self, reader: Reader, repository: RepositoryName
+    ) -> AsyncIterator[Sequence[ListedManifest]]:
+        """Never called: it is declared that there is no such list."""
+        raise NotImplementedError
+
+
+def parse_tag(name: Any) -> ListedTag:
+    """A tag of which only the name is listed."""
+    return ListedTag(parse_tag_name(name))
 
 
 def _read_repositories(page: dict[str, Any]) -> Any:
