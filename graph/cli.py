@@ -10,31 +10,34 @@ import logging
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvicorn
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from graph import __version__
-from graph.app import Application, Parts, answer, crawl, create_app
+from graph.app import Parts, answer, crawl, create_app
 from graph.errors import GraphError, InputError, SettingsError
 from graph.oci.reference import RegistryName, parse_registry_name
 from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
 from graph.schema.definition import print_sdl
+from graph.server import run_server
 from graph.settings import Settings, load_settings
+from graph.store.engine import inspect_store
+from graph.store.recount import MAX_DIFFERENCES, recount
 from graph.sync.crawl import Crawler
 from graph.sync.report import CrawlReport, Progress
 
 # Seconds `ocigraph query --url` waits for a server; its own limit for a query is 10 s unless set otherwise.
 SERVER_TIMEOUT = 60.0
 
+EXIT_DIFFERENCES = 1
 EXIT_REGISTRY = 3
 
 # The query that `ocigraph demo` suggests: it shows a layer that repositories share.
@@ -149,7 +152,12 @@ def serve(
     }
     settings = _with_registries(load_settings(flags, file))
     names = ", ".join(registry.name for registry in settings.registries)
-    _run_server(settings, create_app(settings), lambda address: f"Serving {names} at {address}/graphql")
+    run_server(
+        create_app(settings),
+        settings.host,
+        settings.port,
+        lambda address: f"Serving {names} at {address}/graphql",
+    )
 
 
 @app.command()
@@ -205,7 +213,7 @@ def demo(host: Host = None, port: Port = None) -> None:
         await Crawler(upstream).crawl()
 
     application = create_app(settings, transports={name: connect_in_process(registry)}, prepare=prepare)
-    _run_server(settings, application, _describe_demo)
+    run_server(application, settings.host, settings.port, _describe_demo)
 
 
 @app.command()
@@ -245,6 +253,32 @@ def query(
 
 
 @app.command()
+def verify(file: File = None, store: StoreUrl = None) -> None:
+    """Recount every figure that the store keeps, and tell which differ.
+
+    Nothing is written or mended, and `serve` may go on meanwhile: what is recounted is the store as it was at
+    the start. Exits with 0 when every figure is right, with 1 when one is not.
+    """
+    settings = load_settings({"store": store}, file)
+    with inspect_store(settings.store) as db, _make_recount_bar(Console(stderr=True)) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done)
+
+        differences = recount(db, tell)
+    for each in differences:
+        print(f"{each.place}: stored {each.stored}, counted {each.counted}")
+    if differences:
+        more = "at least " if len(differences) == MAX_DIFFERENCES else ""
+        print(f"{more}{len(differences)} figures differ from a recount", file=sys.stderr)
+        raise typer.Exit(EXIT_DIFFERENCES)
+    print("every figure equals a recount")
+
+
+@app.command()
 def schema() -> None:
     """Print the schema in GraphQL's schema definition language."""
     print(print_sdl(), end="")
@@ -270,60 +304,22 @@ Ctrl-C ends it.
 """
 
 
-class _Server(uvicorn.Server):
-    """Says where it listens, once it does: only then is a free port known."""
-
-    def __init__(self, config: uvicorn.Config, describe: Callable[[str], str]) -> None:
-        super().__init__(config)
-        self._describe = describe
-
-    async def startup(self, sockets: Any = None) -> None:
-        try:
-            await super().startup(sockets)
-        except SystemExit as error:  # uvicorn has logged why
-            address = f"{self.config.host}:{self.config.port}"
-            raise SettingsError([f"host, port: {address} cannot be listened on"]) from error
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(
-                self._describe(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"),
-                flush=True,
-            )
-
-
-def _run_server(settings: Settings, application: Application, describe: Callable[[str], str]) -> None:
-    config = uvicorn.Config(
-        application,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="off",
-        timeout_graceful_shutdown=5,
-    )
-    server = _Server(config, describe)
-
-    async def run() -> None:
-        # Not uvicorn's own lifespan: that logs a traceback and exits with 3 when the store cannot be opened.
-        async with application.router.lifespan_context(application):
-            await server.serve()
-
-    try:
-        asyncio.run(run())
-    except KeyboardInterrupt:
-        # uvicorn has ended in good order, and then raises the signal again.
-        sys.exit(130)
-
-
 def _make_progress_bar(console: Console) -> ProgressBar:
     return ProgressBar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("repositories, {task.fields[details]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def _make_recount_bar(console: Console) -> ProgressBar:
+    return ProgressBar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
     )

@@ -5,11 +5,16 @@ import signal
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from graph.oci.reference import RegistryName
+from graph.store.changes import ConfiguredRegistry
 from graph.store.engine import open_store
+from graph.store.observations import set_registries
 
 
 def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -72,6 +77,81 @@ def test_query_without_a_store(tmp_path: Path) -> None:
     assert (2, False) == (answer.returncode, missing.exists())
     assert "ocigraph sync" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def break_counter(store: str) -> None:
+    opened = open_store(store)
+    with opened.transaction() as db:
+        registry = ConfiguredRegistry(RegistryName("registry.test"), "http://registry.test", "oci")
+        set_registries(db, [registry], datetime(2024, 5, 1, tzinfo=UTC))
+        db.execute(text("UPDATE registry SET repository_count = 7"))
+    opened.close()
+
+
+def test_verify_of_a_store_that_is_right(store: str) -> None:
+    """A store whose figures all equal a recount is told so, and ends with 0."""
+    answer = run("verify", "--store", store)
+
+    assert (0, "every figure equals a recount\n") == (answer.returncode, answer.stdout)
+
+
+def test_verify_tells_what_differs(store: str) -> None:
+    """A counter that is wrong is one line with both figures; the exit code says so, and nothing is mended."""
+    break_counter(store)
+    answers = [run("verify", "--store", store) for _ in range(2)]
+
+    assert [(1, "registry 1 repository_count: stored 7, counted 0\n")] * 2 == [
+        (answer.returncode, answer.stdout) for answer in answers
+    ]
+    assert "1 figures differ" in answers[0].stderr
+
+
+def test_verify_while_somebody_writes(store: str) -> None:
+    """Neither waits for the other: a store in the middle of a write is recounted as it was before."""
+    opened = open_store(store)
+    with opened.transaction() as db:
+        db.execute(text("INSERT INTO media_type (name) VALUES ('a')"))
+        answer = run("verify", "--store", store)
+    opened.close()
+
+    assert 0 == answer.returncode
+
+
+@pytest.mark.parametrize(
+    ("revision", "code", "word"), [("9999", 5, "STORE_OUTDATED"), (None, 5, "ocigraph serve")]
+)
+def test_verify_of_another_version(store: str, revision: str | None, code: int, word: str) -> None:
+    """A store of a newer version, or of none, is refused and left as it is."""
+    opened = open_store(store)
+    with opened.transaction() as db:
+        db.execute(text("DELETE FROM alembic_version"))
+        if revision is not None:
+            db.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
+    opened.close()
+    answer = run("verify", "--store", store)
+
+    assert code == answer.returncode
+    assert word in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_verify_without_a_store(tmp_path: Path) -> None:
+    """A path that holds no store is a mistake of the caller's, and none is made of it."""
+    missing = tmp_path / "missing.sqlite3"
+    answer = run("verify", "--store", str(missing))
+
+    assert (2, False) == (answer.returncode, missing.exists())
+    assert "ocigraph sync" in answer.stderr
+
+
+def test_verify_of_what_is_no_store(tmp_path: Path) -> None:
+    """A file that is no database is refused with the code of its group."""
+    file = tmp_path / "notes.txt"
+    file.write_text("not a database " * 100)
+    answer = run("verify", "--store", str(file))
+
+    assert 5 == answer.returncode
+    assert "STORE_ERROR" in answer.stderr
 
 
 def test_settings_mistakes_are_all_told() -> None:

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "schema": "errors oci settings store sync | strawberry graphql",
     "endpoint": "errors schema graphiql | starlette orjson",
     "app": "errors oci settings registry store sync schema graphiql endpoint | starlette",
-    "cli": "errors oci settings registry store sync schema graphiql app sample | uvicorn typer rich",
+    "server": "errors app | uvicorn",
+    "cli": "errors oci settings registry store sync schema graphiql app sample server | typer rich",
     "__main__": "cli",
 }
 STANDARD = sys.stdlib_module_names - {"sqlite3"}

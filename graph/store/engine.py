@@ -19,9 +19,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from graph.errors import StoreError, TimeLimitError
+from graph.errors import InputError, StoreError, TimeLimitError
 from graph.store import sqlite
-from graph.store.migrations import migrate
+from graph.store.migrations import check, migrate
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,6 +65,25 @@ def open_store(url: str, *, monotonic: Callable[[], float] = time.monotonic) -> 
         store.close()
         raise
     return store
+
+
+@contextmanager
+def inspect_store(url: str) -> Iterator[Connection]:
+    """Give one view of a store that exists, in the calling thread; no writer waits for it.
+
+    Nothing is written: a store that is not up to date is refused. Raises InputError if there is no store,
+    StoreOutdatedError if a newer version of this program wrote it, StoreError if an older one did.
+    """
+    path = _path_of(url)
+    if path is None or not path.is_file():
+        raise InputError(f"there is no store at {path or url}; make one with `ocigraph sync URL`")
+    readers = sqlite.create_readers(path, 1)
+    try:
+        with _translated(), readers.connect() as db:
+            check(db)
+            yield db
+    finally:
+        readers.dispose()
 
 
 def _path_of(url: str) -> Path | None:

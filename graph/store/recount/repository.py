@@ -1,59 +1,23 @@
-"""Count everything that is derived once more, from nothing, and say where the store differs.
+"""What follows from the rows of one repository, and where the store says otherwise.
 
-Rules of this file: it reads and never writes; it shares no statement with the code that keeps the figures,
-and is written for plainness: sets in Python, one repository after the other, then sums over the whole. Each
-step stands on what the one before has checked. Only who is live is asked of the same rule,
-`oci.liveness.classify`.
+Rules of this file: it loads what was observed of one repository, works everything out in sets, and compares.
+Only who is live is asked of the same rule as the writes ask, `oci.liveness.classify`.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from graph.oci.liveness import classify
-from graph.oci.reference import ancestors_of
+from graph.oci.reference import TagName
+from graph.oci.tags import ReferrerTagForm, parse_referrer_tag, version_key
+from graph.store.recount.difference import Difference, compare, rows_of
 
-# Differences that are reported. A store with more is broken throughout, and nobody reads further.
-MAX_DIFFERENCES = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A figure that is not what a recount finds; `place` says of what."""
-
-    place: str
-    stored: Any
-    counted: Any
-
-
-def recount(db: Connection) -> list[Difference]:
-    """Return where derived figures differ from a recount, at most MAX_DIFFERENCES; none when all is right.
-
-    Reads the whole store: minutes for a large one. Memory grows with the largest repository.
-    """
-    return list(islice(_recount(db), MAX_DIFFERENCES))
-
-
-def _recount(db: Connection) -> Iterator[Difference]:
-    for (key,) in _rows(db, "SELECT id FROM repository ORDER BY id"):
-        yield from _Repository.load(db, key).differences(db)
-    yield from _count_strays(db)
-    yield from _count_blobs(db)
-    yield from _count_registries(db)
-    yield from _count_namespaces(db)
-
-
-def _rows(db: Connection, sql: str, **parameters: int) -> list[Any]:
-    return list(db.execute(text(sql), parameters).all())
-
-
-def _compare(place: str, stored: Any, counted: Any) -> Iterator[Difference]:
-    if stored != counted:
-        yield Difference(place, stored, counted)
+TOTALS = """artifact_count, layer_count, logical_bytes, stored_bytes,
+    live_artifact_count, live_layer_count, live_logical_bytes, live_stored_bytes"""
 
 
 @dataclass(slots=True)
@@ -85,7 +49,7 @@ class _Artifact:
 
 
 def _load_artifacts(db: Connection, repository: int) -> Iterator[_Artifact]:
-    for row in _rows(
+    for row in rows_of(
         db,
         """
         SELECT a.id, a.manifest_id, a.has_manifest, a.absent_at IS NULL, a.is_live,
@@ -124,33 +88,38 @@ WHERE a.repository_id = :key
 
 
 @dataclass(slots=True)
-class _Repository:
+class RepositoryRecount:
     """One repository, and what follows from it."""
 
     key: int
     artifacts: dict[int, _Artifact]
     by_manifest: dict[int, _Artifact]
-    tags: list[
-        tuple[int | None, int | None, bool, bool]
-    ]  # artifact, subject, is_referrer_tag, is_fallback_tag
+    # Of present tags: artifact, subject, is_referrer_tag, is_fallback_tag.
+    tags: list[tuple[int | None, int | None, bool, bool]]
+    # Of all tags, by name: version_key, the subject's digest, is_referrer_tag, is_fallback_tag.
+    names: dict[str, tuple[str, str | None, bool, bool]]
     blobs: dict[int, tuple[int, int, int]]  # bytes, stored bytes, 1 for a layer
 
     @classmethod
-    def load(cls, db: Connection, key: int) -> "_Repository":
+    def load(cls, db: Connection, key: int) -> "RepositoryRecount":
         artifacts = {artifact.key: artifact for artifact in _load_artifacts(db, key)}
-        for artifact, layer in _rows(db, _LISTED.format(column="blob_id", table="manifest_layer"), key=key):
+        for artifact, layer in rows_of(db, _LISTED.format(column="blob_id", table="manifest_layer"), key=key):
             artifacts[artifact].layers.append(layer)
-        for artifact, child in _rows(db, _LISTED.format(column="child_id", table="manifest_child"), key=key):
+        for artifact, child in rows_of(
+            db, _LISTED.format(column="child_id", table="manifest_child"), key=key
+        ):
             artifacts[artifact].children.append(child)
-        tags = _rows(
+        tags = rows_of(
             db,
             """
-            SELECT artifact_id, referrer_subject_id, is_referrer_tag, is_fallback_tag FROM tag
-            WHERE repository_id = :key AND absent_at IS NULL
+            SELECT t.artifact_id, t.referrer_subject_id, t.is_referrer_tag, t.is_fallback_tag,
+                t.absent_at IS NULL, t.name, t.version_key, s.digest
+            FROM tag AS t LEFT JOIN blob AS s ON s.id = t.referrer_subject_id
+            WHERE t.repository_id = :key
             """,
             key=key,
         )
-        blobs = _rows(
+        blobs = rows_of(
             db,
             """
             SELECT id, COALESCE(size, 0), CASE WHEN is_foreign THEN 0 ELSE COALESCE(size, 0) END, is_layer
@@ -167,7 +136,15 @@ class _Repository:
             key,
             artifacts,
             {artifact.manifest: artifact for artifact in artifacts.values()},
-            [(target, subject, bool(flag), bool(fallback)) for target, subject, flag, fallback in tags],
+            [
+                (target, subject, bool(flag), bool(fallback))
+                for target, subject, flag, fallback, is_present, *_ in tags
+                if is_present
+            ],
+            {
+                name: (version, subject, bool(flag), bool(fallback))
+                for _, _, flag, fallback, _, name, version, subject in tags
+            },
             {blob: (size, stored, int(layer)) for blob, size, stored, layer in blobs},
         )
 
@@ -176,21 +153,33 @@ class _Repository:
         return [artifact for artifact in self.artifacts.values() if artifact.is_present]
 
     def differences(self, db: Connection) -> Iterator[Difference]:
+        yield from self._read_names()
         yield from self._count_tags(db)
         yield from self._count_referrers(db)
         yield from self._count_standings()
         for artifact in self.artifacts.values():
-            yield from _compare(f"artifact {artifact.key} copies", artifact.shown, artifact.own)
+            yield from compare(f"artifact {artifact.key} copies", artifact.shown, artifact.own)
         yield from self._count_sizes()
         yield from self._count_contents(db)
         yield from self._count_totals(db)
 
+    def _read_names(self) -> Iterator[Difference]:
+        for name, stored in self.names.items():
+            tag = parse_referrer_tag(TagName(name))
+            subject = None if tag is None else str(tag.subject or "")
+            if subject == "":  # the tag holds half of it: what was known when it was seen tells the rest
+                half = f"{name[:6]}:{name[7:71]}"
+                subject = stored[1] if (stored[1] or "").startswith(half) else half
+            is_fallback = tag is not None and tag.form is ReferrerTagForm.FALLBACK
+            read = (version_key(name), subject, tag is not None, is_fallback)
+            yield from compare(f"repository {self.key} tag {name!r}", stored, read)
+
     def _count_tags(self, db: Connection) -> Iterator[Difference]:
         counts = Counter(target for target, _, is_referrer_tag, _ in self.tags if not is_referrer_tag)
         for key, artifact in self.artifacts.items():
-            yield from _compare(f"artifact {key} tag_count", artifact.tag_count, counts[key])
-        ((stored,),) = _rows(db, "SELECT tag_count FROM repository WHERE id = :key", key=self.key)
-        yield from _compare(f"repository {self.key} tag_count", stored, counts.total())
+            yield from compare(f"artifact {key} tag_count", artifact.tag_count, counts[key])
+        ((stored,),) = rows_of(db, "SELECT tag_count FROM repository WHERE id = :key", key=self.key)
+        yield from compare(f"repository {self.key} tag_count", stored, counts.total())
 
     def _edges(self) -> dict[tuple[int, int], str]:
         """Return (subject, artifact) and how the one refers to the other; the strongest claim is kept."""
@@ -214,13 +203,13 @@ class _Repository:
     def _count_referrers(self, db: Connection) -> Iterator[Difference]:
         stored = {
             (subject, artifact): via
-            for subject, artifact, via in _rows(
+            for subject, artifact, via in rows_of(
                 db,
                 "SELECT subject_id, artifact_id, via FROM referrer WHERE repository_id = :key",
                 key=self.key,
             )
         }
-        yield from _compare(f"repository {self.key} referrer", stored, self._edges())
+        yield from compare(f"repository {self.key} referrer", stored, self._edges())
 
     def _count_standings(self) -> Iterator[Difference]:
         referrers: dict[int | None, list[int]] = defaultdict(list)
@@ -243,7 +232,7 @@ class _Repository:
             counted: tuple[bool, str | None] = (False, None if artifact.tag_count else "DANGLING")
             if standing is not None:
                 counted = (standing.is_live, standing.untagged)
-            yield from _compare(f"artifact {key} standing", (artifact.is_live, artifact.untagged), counted)
+            yield from compare(f"artifact {key} standing", (artifact.is_live, artifact.untagged), counted)
 
     def _down(self, artifact: _Artifact) -> list[_Artifact]:
         found = {artifact.key: artifact}
@@ -263,15 +252,15 @@ class _Repository:
             size = None
             if all(member.has_manifest for member in down):
                 size = sum(self.blobs[blob][0] for blob in set().union(*(member.content for member in down)))
-            yield from _compare(f"artifact {artifact.key} size", artifact.size, size)
+            yield from compare(f"artifact {artifact.key} size", artifact.size, size)
             if artifact.has_manifest:
                 own = sum(self.blobs[blob][0] for blob in artifact.content)
                 place = f"manifest {artifact.manifest} content_bytes"
-                yield from _compare(place, artifact.content_bytes, own)
+                yield from compare(place, artifact.content_bytes, own)
 
     def _count_contents(self, db: Connection) -> Iterator[Difference]:
         stored: dict[int, set[int]] = defaultdict(set)
-        for artifact, blob in _rows(
+        for artifact, blob in rows_of(
             db,
             """
             SELECT ab.artifact_id, ab.blob_id FROM artifact_blob AS ab
@@ -282,10 +271,10 @@ class _Repository:
             stored[artifact].add(blob)
         for key, artifact in self.artifacts.items():
             counted = artifact.content if artifact.is_present else set()
-            yield from _compare(f"artifact {key} artifact_blob", stored[key], counted)
+            yield from compare(f"artifact {key} artifact_blob", stored[key], counted)
         rows = {
             blob: (bool(is_layer), count, live)
-            for blob, is_layer, count, live in _rows(
+            for blob, is_layer, count, live in rows_of(
                 db,
                 """
                 SELECT blob_id, is_layer, artifact_count, live_artifact_count FROM repository_blob
@@ -294,7 +283,7 @@ class _Repository:
                 key=self.key,
             )
         }
-        yield from _compare(f"repository {self.key} repository_blob", rows, self._uses())
+        yield from compare(f"repository {self.key} repository_blob", rows, self._uses())
 
     def _uses(self) -> dict[int, tuple[bool, int, int]]:
         uses = Counter(blob for artifact in self.present for blob in artifact.content)
@@ -311,82 +300,5 @@ class _Repository:
                 sum(self.blobs[blob][0] for blob in used),
                 sum(self.blobs[blob][1] for blob in set(used)),
             ]
-        stored = _rows(db, f"SELECT {_TOTALS} FROM repository WHERE id = :key", key=self.key)[0]
-        yield from _compare(f"repository {self.key} totals", list(stored), counted)
-
-
-_TOTALS = """artifact_count, layer_count, logical_bytes, stored_bytes,
-    live_artifact_count, live_layer_count, live_logical_bytes, live_stored_bytes"""
-
-
-def _count_strays(db: Connection) -> Iterator[Difference]:
-    """Rows that describe what is not there at all."""
-    for table in ("artifact_blob", "referrer"):
-        stray = f"SELECT COUNT(*) FROM {table} WHERE artifact_id NOT IN (SELECT id FROM artifact)"
-        yield from _compare(f"{table} without artifact", _rows(db, stray)[0][0], 0)
-    layers = "SELECT COUNT(*) FROM blob WHERE is_layer <> (id IN (SELECT blob_id FROM manifest_layer))"
-    yield from _compare("blobs with a wrong is_layer", _rows(db, layers)[0][0], 0)
-
-
-def _count_blobs(db: Connection) -> Iterator[Difference]:
-    used = db.execute(
-        text(
-            """
-            SELECT b.id, b.artifact_count, b.live_artifact_count, b.repository_count, b.live_repository_count,
-                b.saved_bytes, COALESCE(b.size, 0), b.is_layer AND NOT b.is_empty AND NOT b.is_foreign,
-                COUNT(a.id), COUNT(CASE WHEN a.is_live THEN 1 END),
-                COUNT(DISTINCT a.repository_id), COUNT(DISTINCT CASE WHEN a.is_live THEN a.repository_id END)
-            FROM blob AS b
-            LEFT JOIN artifact_blob AS ab ON ab.blob_id = b.id
-            LEFT JOIN artifact AS a ON a.id = ab.artifact_id
-            GROUP BY b.id ORDER BY b.id
-            """
-        )
-    )
-    for key, *stored, size, is_saved, artifacts, live, repositories, live_repositories in used:
-        saved = size * (artifacts - 1) if is_saved and artifacts > 1 else 0
-        counted = [artifacts, live, repositories, live_repositories, saved]
-        yield from _compare(f"blob {key} counters", stored, counted)
-
-
-def _count_registries(db: Connection) -> Iterator[Difference]:
-    for key, repositories, *stored in _rows(db, f"SELECT id, repository_count, {_TOTALS} FROM registry"):
-        present = "SELECT COUNT(*) FROM repository WHERE registry_id = :key AND absent_at IS NULL"
-        yield from _compare(
-            f"registry {key} repository_count", repositories, _rows(db, present, key=key)[0][0]
-        )
-        counted: list[int] = []
-        for live in ("", "live_"):
-            counted += _rows(
-                db,
-                f"SELECT COALESCE(SUM({live}artifact_count), 0) FROM repository WHERE registry_id = :key",
-                key=key,
-            )[0]
-            counted += _rows(
-                db,
-                f"""
-                SELECT COALESCE(SUM(CASE WHEN is_layer AND {live}artifact_count > 0 THEN 1 ELSE 0 END), 0),
-                    COALESCE(SUM(COALESCE(size, 0) * {live}artifact_count), 0),
-                    COALESCE(SUM(CASE WHEN {live}artifact_count > 0 AND NOT is_foreign
-                        THEN COALESCE(size, 0) ELSE 0 END), 0)
-                FROM blob WHERE registry_id = :key
-                """,
-                key=key,
-            )[0]
-        yield from _compare(f"registry {key} totals", stored, counted)
-
-
-def _count_namespaces(db: Connection) -> Iterator[Difference]:
-    counted: Counter[tuple[int, str]] = Counter()
-    for registry, name in _rows(db, "SELECT registry_id, name FROM repository WHERE absent_at IS NULL"):
-        counted.update((registry, namespace) for namespace in ancestors_of(name))
-    stored = Counter(
-        {
-            (registry, name): count
-            for registry, name, count in _rows(
-                db, "SELECT registry_id, name, repository_count FROM namespace"
-            )
-        }
-    )
-    for place in counted.keys() | stored.keys():
-        yield from _compare(f"namespace {place}", stored[place], counted[place])
+        stored = rows_of(db, f"SELECT {TOTALS} FROM repository WHERE id = :key", key=self.key)[0]
+        yield from compare(f"repository {self.key} totals", list(stored), counted)
