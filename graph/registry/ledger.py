@@ -10,6 +10,7 @@ class RequestKind(StrEnum):
     PING = "PING"
     CATALOG = "CATALOG"
     TAGS = "TAGS"
+    MANIFESTS = "MANIFESTS"
     MANIFEST_HEAD = "MANIFEST_HEAD"
     MANIFEST_GET = "MANIFEST_GET"
     CONFIG = "CONFIG"

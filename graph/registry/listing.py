@@ -58,6 +58,8 @@ class Paging:
 
 
 LINKED = Paging()
+# Where a page without Link is known to be the last, however full it is.
+LINKED_ALWAYS = Paging(has_own_cursor=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,12 @@ class Endpoint:
 
 def repository_path(repository: RepositoryName) -> str:
     """The path below which everything of a repository is."""
-    return "/v2/" + "/".join(_segment(part) for part in repository.split("/"))
+    return f"/v2/{segments(repository)}"
+
+
+def segments(repository: RepositoryName) -> str:
+    """The name as the segments of a path."""
+    return "/".join(_segment(part) for part in repository.split("/"))
 
 
 def pull_scope(repository: RepositoryName) -> str:
