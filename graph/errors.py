@@ -10,6 +10,7 @@
     │   ├── InvalidFilterError
     │   ├── InvalidIdError
     │   ├── UnknownRegistryError
+    │   ├── UnknownMemberError
     │   ├── InvalidQueryError
     │   ├── QueryTooCostlyError
     │   ├── QueryTooDeepError
@@ -107,6 +108,12 @@ class UnknownRegistryError(InputError):
     """The address names a registry that is not configured here."""
 
     code = "UNKNOWN_REGISTRY"
+
+
+class UnknownMemberError(InputError):
+    """A name in a set leads to nothing that is there."""
+
+    code = "UNKNOWN_MEMBER"
 
 
 class InvalidQueryError(InputError):
@@ -274,7 +281,7 @@ class NotObservedError(NotKnownError):
 
 
 class NotStoredError(NotKnownError):
-    """Nothing is stored about this and the request said `only-if-cached`."""
+    """Nothing is stored about this, and only the store was to be asked."""
 
     code = "NOT_STORED"
 

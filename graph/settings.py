@@ -200,7 +200,7 @@ class Settings(BaseSettings):
     max_aliases: int = Field(default=50, ge=0, description="Aliases a GraphQL query may use.")
     max_tokens: int = Field(default=2_000, ge=1, description="Tokens a GraphQL query may have.")
     max_body_bytes: int = Field(
-        default=262_144, ge=1_024, description="Bytes the body of a request may have."
+        default=2_097_152, ge=1_024, description="Bytes the body of a request may have."
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="Origins whose pages may ask, such as `https://portal.example`; `*`: any."

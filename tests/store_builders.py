@@ -135,6 +135,7 @@ class StoreBuilder:
                 "observed_at": NOW,
                 "kind": "IMAGE",
                 "absent_at": repository.get("absent_at"),
+                "is_live": columns.get("untagged") != "DANGLING",
                 **columns,
             },
         )
@@ -191,8 +192,10 @@ class StoreBuilder:
         uses = self._use_blobs()
         for blob in self.rows["blob"]:
             artifacts = uses[blob["id"]]
-            blob["artifact_count"] = len(artifacts)
-            blob["repository_count"] = len({artifact["repository_id"] for artifact in artifacts})
+            live = [artifact for artifact in artifacts if artifact["is_live"]]
+            for prefix, users in (("", artifacts), ("live_", live)):
+                blob[f"{prefix}artifact_count"] = len(users)
+                blob[f"{prefix}repository_count"] = len({artifact["repository_id"] for artifact in users})
             is_saving = blob.get("is_layer") and not blob.get("is_empty") and not blob.get("is_foreign")
             blob["saved_bytes"] = (blob["size"] or 0) * max(0, len(artifacts) - 1) if is_saving else 0
         for repository in self.rows["repository"]:
@@ -225,18 +228,27 @@ class StoreBuilder:
                         "blob_id": blob_id,
                         "is_layer": bool(self.row("blob", blob_id).get("is_layer")),
                         "artifact_count": 0,
+                        "live_artifact_count": 0,
                     },
                 )
                 holder["artifact_count"] += 1
+                holder["live_artifact_count"] += bool(artifact["is_live"])
         self.rows["repository_blob"] = list(holders.values())
         return uses
 
     def _total(self, owner: Row, column: str) -> None:
-        artifacts = {row["id"] for row in self._present("artifact") if row[column] == owner["id"]}
-        blobs = {row["blob_id"] for row in self.rows["artifact_blob"] if row["artifact_id"] in artifacts}
-        owner["artifact_count"] = len(artifacts)
-        owner["layer_count"] = len([key for key in blobs if self.row("blob", key).get("is_layer")])
-        owner["stored_bytes"] = sum(self.row("blob", key)["size"] or 0 for key in blobs)
+        present = [row for row in self._present("artifact") if row[column] == owner["id"]]
+        live = [row for row in present if row["is_live"]]
+        for prefix, members in (("", present), ("live_", live)):
+            keys = {row["id"] for row in members}
+            used = [row["blob_id"] for row in self.rows["artifact_blob"] if row["artifact_id"] in keys]
+            blobs = [self.row("blob", key) for key in set(used)]
+            owner[f"{prefix}artifact_count"] = len(keys)
+            owner[f"{prefix}layer_count"] = len([blob for blob in blobs if blob.get("is_layer")])
+            owner[f"{prefix}logical_bytes"] = sum(self.row("blob", key)["size"] or 0 for key in used)
+            owner[f"{prefix}stored_bytes"] = sum(
+                blob["size"] or 0 for blob in blobs if not blob.get("is_foreign")
+            )
         if column == "repository_id":
             owner["tag_count"] = len(
                 [row for row in self._ordinary_tags() if row["repository_id"] == owner["id"]]

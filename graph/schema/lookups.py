@@ -111,10 +111,13 @@ async def find_tag_nodes(context: Context, keys: Sequence[TagAddress], /) -> Seq
     return [found.tag for found in await context.read(addresses.find_by_tag, keys)]
 
 
-def ask(context: Context, function: LevelFunction, key: Any, location: Location) -> Any:
-    """A future of what the level function finds for the key; fields that look up the same share one call."""
+def ask(context: Context, function: LevelFunction, key: Any, location: Location, nodes: int = 1) -> Any:
+    """A future of what the level function finds for the key; fields that look up the same share one call.
+
+    `nodes` is what the answer counts in the budget.
+    """
     batch = context.dispatcher.batch_of(function, {})
-    return context.dispatcher.ask(batch, key, location)
+    return context.dispatcher.ask(batch, key, location, nodes)
 
 
 def ask_reference(context: Context, reference: Reference, location: Location) -> Any:

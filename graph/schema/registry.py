@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import strawberry
 
 from graph.errors import NotObservedError
+from graph.schema.basis import Basis
 from graph.schema.batches import Answer
 from graph.schema.connections import Listed
 from graph.schema.context import Context
-from graph.schema.enums import CapabilityName, CapabilityState, Completeness, Scope, SyncState
+from graph.schema.enums import CapabilityName, CapabilityState, SyncState
 from graph.schema.fields import batched
 from graph.schema.inputs import (
     ArtifactFilterArgument,
@@ -25,16 +26,8 @@ from graph.schema.links import ArtifactConnection, LayerConnection, NamespaceCon
 from graph.schema.nodes import Node
 from graph.schema.staleness import Observation, aged, freshen
 from graph.store import artifacts, layers, namespaces, registries, repositories, rows
+from graph.store.bases import registry_basis
 from graph.store.pages import Page, PageRequest
-
-
-@dataclass(frozen=True, slots=True)
-class _Basis:
-    scope: Scope
-    completeness: rows.Completeness
-    oldest_observed_at: datetime | None
-    exclusive_is_upper_bound: bool
-    counts_are_lower_bound: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +175,9 @@ def _pick_sync(_: Any, __: Context, status: rows.RegistryStatus) -> _SyncStatus:
     )
 
 
-def _pick_basis(_: Any, __: Context, status: rows.RegistryStatus) -> _Basis:
-    return _Basis(
-        scope=Scope.ALL,
-        completeness=status.completeness,
-        oldest_observed_at=status.oldest_observed_at,
-        exclusive_is_upper_bound=status.completeness is not rows.Completeness.COMPLETE,
-        counts_are_lower_bound=status.is_partly_unseen,
-    )
+def pick_basis(_: Any, __: Context, status: rows.RegistryStatus) -> rows.BasisRow:
+    """What figures over all that is present in the registry stand on."""
+    return registry_basis(status, rows.Scope.ALL)
 
 
 @strawberry.type(description="Something that a registry can tell, or cannot.")
@@ -229,28 +217,6 @@ class SyncStatus:
     )
     error_code: str | None = strawberry.field(
         description="Why the last crawl failed, as a code such as `REGISTRY_UNREACHABLE`. Null: it did not."
-    )
-
-
-@strawberry.type(
-    description="What figures stand on: which artifacts they count, and how well those are known."
-)
-class Basis:
-    """What figures stand on."""
-
-    scope: Scope = strawberry.field(description="Which artifacts are counted.")
-    completeness: Completeness = strawberry.field(
-        description="How much of what is there can have been seen; the weakest of all repositories counts."
-    )
-    oldest_observed_at: datetime | None = strawberry.field(
-        description="The oldest look at a repository among those that count. Null: there was none."
-    )
-    exclusive_is_upper_bound: bool = strawberry.field(
-        description="Whether bytes called exclusive may be fewer in truth: artifacts may exist that nobody "
-        "can list and that use them too."
-    )
-    counts_are_lower_bound: bool = strawberry.field(
-        description="Whether counts may be larger in truth: not every repository has been read yet."
     )
 
 
@@ -307,6 +273,6 @@ class Registry(Node):
     basis: Basis | None = batched(
         load_statuses,
         key=lambda row: row.key,
-        pick=_pick_basis,
+        pick=pick_basis,
         description="How well its content is known: what every count over it stands on.",
     )

@@ -167,6 +167,14 @@ def is_layer(table: FromClause) -> ColumnElement[Any]:
     return literal_column(f"{table.name}.is_layer")  # type: ignore[attr-defined]  # a table or an alias
 
 
+def is_unknown(table: FromClause) -> ColumnElement[Any]:
+    """Return the condition that a row of `artifact` is present and its manifest not known, spelled as the
+    index on them spells it.
+    """
+    name = table.name  # type: ignore[attr-defined]  # a table or an alias
+    return and_(table.c.absent_at.is_(None), literal_column(f"NOT {name}.has_manifest"))
+
+
 def _name_conditions(db: Connection, glob: str | None, table: FromClause) -> list[ColumnElement[bool]]:
     return [] if glob is None else [matches(db, table.c.name, glob)]
 

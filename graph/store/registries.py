@@ -7,11 +7,11 @@ stands beside every figure that is computed.
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, select, type_coerce
 
+from graph.store.bases import has_unknown_manifests, weakest
 from graph.store.keys import key_set
 from graph.store.listings import Choice
 from graph.store.rows import Completeness, RegistryRow, RegistryStatus, SyncState
@@ -51,6 +51,7 @@ def load_registry_statuses(
         _end_of(visibility, "completeness"),
         _end_of(visibility, "completeness", is_last=True),
         exists(_repositories(visibility).where(_present.c.crawled_at.is_(None))),
+        has_unknown_manifests(visibility),
     ).where(registry.c.id.in_(select(keys.value).select_from(keys.source)))
     found = {record[0]: _status(*record) for record in db.execute(statement)}
     return [found.get(key) for key in registry_keys]
@@ -88,15 +89,9 @@ def _repository_count(visibility: Visibility) -> ColumnElement[int]:
 
 
 def _status(key: int, capabilities: str, *facts: Any) -> RegistryStatus:
-    *shown, catalog_observed_at, oldest_observed_at, least, greatest, has_pending = facts
-    completeness = _weakest(catalog_observed_at, least, greatest)
-    is_partly_unseen = has_pending or catalog_observed_at is None
-    shown += [catalog_observed_at, oldest_observed_at, completeness, is_partly_unseen]
+    *shown, catalog_observed_at, oldest_observed_at, least, greatest, has_pending, has_unknown = facts
+    is_unlisted = catalog_observed_at is None
+    completeness = Completeness.UNKNOWN if is_unlisted else weakest(least, greatest)
+    shown += [catalog_observed_at, oldest_observed_at, completeness]
+    shown += [bool(has_pending or is_unlisted), bool(has_unknown)]
     return RegistryStatus(key, json.loads(capabilities), *shown)
-
-
-def _weakest(catalog_observed_at: datetime | None, least: str | None, greatest: str | None) -> Completeness:
-    """Return how complete all of them are, from the first and the last of their words by the alphabet."""
-    if catalog_observed_at is None or greatest == Completeness.UNKNOWN:
-        return Completeness.UNKNOWN
-    return Completeness.BEST_EFFORT if least == Completeness.BEST_EFFORT else Completeness.COMPLETE

@@ -26,6 +26,13 @@ class Completeness(StrEnum):
     UNKNOWN = "UNKNOWN"  # not looked at yet
 
 
+class Scope(StrEnum):
+    """Which artifacts a figure counts."""
+
+    TAGGED = "TAGGED"  # live ones
+    ALL = "ALL"  # present ones
+
+
 class SyncState(StrEnum):
     """What the crawl of a registry is doing."""
 
@@ -76,6 +83,24 @@ class RegistryStatus:
     oldest_observed_at: datetime | None
     completeness: Completeness
     is_partly_unseen: bool
+    has_unknown_manifests: bool  # of present artifacts
+
+
+@dataclass(frozen=True, slots=True)
+class BasisRow:
+    """What figures stand on.
+
+    `completeness` is the weakest of the repositories involved, `oldest_observed_at` the oldest look at one of
+    them (None: there was none). `exclusive_is_upper_bound`: an artifact that nobody can list may use what is
+    called exclusive, in whichever repository of a registry involved. `counts_are_lower_bound`: a repository
+    involved was never crawled to its end, or a manifest in it is not known.
+    """
+
+    scope: Scope
+    completeness: Completeness
+    oldest_observed_at: datetime | None
+    exclusive_is_upper_bound: bool
+    counts_are_lower_bound: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -310,6 +310,15 @@ for _name, _columns in {
     "ix_artifact_platform": (artifact.c.registry_id, artifact.c.architecture, artifact.c.os, artifact.c.id),
 }.items():
     Index(_name, *_columns, sqlite_where=_present, postgresql_where=_present)
+# Whether all manifests are known stands beside every figure; nearly always this index is empty.
+_unknown = text("absent_at IS NULL AND NOT has_manifest")
+Index(
+    "ix_artifact_unknown",
+    artifact.c.registry_id,
+    artifact.c.repository_id,
+    sqlite_where=_unknown,
+    postgresql_where=_unknown,
+)
 
 tag = Table(
     "tag",

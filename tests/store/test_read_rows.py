@@ -382,6 +382,7 @@ def test_status(detailed: Connection) -> None:
             oldest_observed_at=NOW - timedelta(days=1),
             completeness=Completeness.BEST_EFFORT,
             is_partly_unseen=False,
+            has_unknown_manifests=True,
         )
     ]
 

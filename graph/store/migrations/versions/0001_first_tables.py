@@ -221,6 +221,12 @@ def _create_artifact() -> None:
         "ix_artifact_platform": ["registry_id", "architecture", "os", "id"],
     }.items():
         op.create_index(name, "artifact", columns, **_where("absent_at IS NULL"))
+    op.create_index(
+        "ix_artifact_unknown",
+        "artifact",
+        ["registry_id", "repository_id"],
+        **_where("absent_at IS NULL AND NOT has_manifest"),
+    )
 
 
 def _create_document() -> None:
