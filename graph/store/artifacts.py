@@ -7,7 +7,7 @@ artifact points at and what points at it is in `graph.store.referrers`.
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, type_coerce
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, and_, func, select, type_coerce
 
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
@@ -71,6 +71,21 @@ _COLUMN_OF = {
 _item = artifact.alias("item")
 _use = artifact_blob.alias("use")
 _home = repository.alias("home")
+_held = artifact.alias("held")
+
+
+def key_of(repository_id: ColumnElement[int], manifest_id: ColumnElement[int]) -> ScalarSelect[int]:
+    """Return the key of the artifact with this manifest in this repository, of columns read before it.
+
+    Joined by the two columns themselves SQLite may begin with the repository, and walk all of it for each
+    row: with 1,500 artifacts in it that took 2 s for what takes 10 ms.
+    """
+    return (
+        select(_held.c.id)
+        .where(_held.c.repository_id == repository_id, _held.c.manifest_id == manifest_id)
+        .correlate_except(_held)
+        .scalar_subquery()
+    )
 
 
 def load_artifacts(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[ArtifactRow | None]:

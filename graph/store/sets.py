@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from graph.errors import QueryTooCostlyError
+from graph.store.artifacts import key_of
 from graph.store.keys import key_set, pair_set
 from graph.store.rows import Scope
 from graph.store.tables import artifact, artifact_blob, blob, manifest_child, repository_blob
@@ -144,11 +145,7 @@ def _down(db: Connection, visibility: Visibility, artifact_keys: Collection[int]
         select(child.c.id, child.c.repository_id, child.c.manifest_id, child.c.has_manifest)
         .select_from(
             below.join(manifest_child, manifest_child.c.manifest_id == below.c.manifest_id).join(
-                child,
-                and_(
-                    child.c.repository_id == below.c.repository_id,
-                    child.c.manifest_id == manifest_child.c.child_id,
-                ),
+                child, child.c.id == key_of(below.c.repository_id, manifest_child.c.child_id)
             )
         )
         .where(below.c.has_manifest, child.c.absent_at.is_(None))
@@ -176,11 +173,7 @@ def _edge_rows(below: CTE) -> Select[Any]:
         .distinct()
         .select_from(
             below.join(manifest_child, manifest_child.c.child_id == below.c.manifest_id).join(
-                parent,
-                and_(
-                    parent.c.repository_id == below.c.repository_id,
-                    parent.c.manifest_id == manifest_child.c.manifest_id,
-                ),
+                parent, parent.c.id == key_of(below.c.repository_id, manifest_child.c.manifest_id)
             )
         )
         .where(parent.c.absent_at.is_(None), parent.c.has_manifest)

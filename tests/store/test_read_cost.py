@@ -12,6 +12,7 @@ from graph.store.layers import page_repository_layers
 from graph.store.observations import pending_repositories
 from graph.store.pages import PageRequest
 from graph.store.repositories import count_layer_repositories, page_layer_repositories
+from graph.store.sets import load_neighbourhood
 from graph.store.sqlite import driver_of
 from store_builders import ENGINES, NOW, StoreBuilder, filled_store, recorded_statements
 from store_lists import EVERYTHING, list_cases, varied_store
@@ -154,3 +155,24 @@ def _pending(repositories: int) -> int:
         build.repository(registry, f"a{number}")
     with filled_store(build) as db:
         return steps(db, lambda: pending_repositories(db, registry, NOW, 0, 20))
+
+
+@pytest.mark.parametrize("load", [load_neighbourhood])
+def test_surroundings_of_an_index(load: Callable[..., Any]) -> None:
+    """What is around an index is found along the index, not by a walk over its repository."""
+    few, many = _around_an_index(load, 20), _around_an_index(load, 2_000)
+    assert many < 1.5 * few
+
+
+def _around_an_index(load: Callable[..., Any], others: int) -> int:
+    build = StoreBuilder()
+    registry = build.registry("one.example")
+    repository = build.repository(registry, "app")
+    for _ in range(others):
+        build.artifact(repository, build.manifest(registry))
+    children = [build.manifest(registry) for _ in range(5)]
+    for child in children:
+        build.artifact(repository, child)
+    index = build.artifact(repository, build.manifest(registry, children=children))
+    with filled_store(build) as db:
+        return steps(db, lambda: load(db, EVERYTHING, artifact_keys=[index]))
