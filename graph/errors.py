@@ -11,6 +11,7 @@
     │   ├── InvalidIdError
     │   ├── UnknownRegistryError
     │   ├── UnknownMemberError
+    │   ├── PlatformNotFoundError
     │   ├── InvalidQueryError
     │   ├── QueryTooCostlyError
     │   ├── QueryTooDeepError
@@ -114,6 +115,12 @@ class UnknownMemberError(InputError):
     """A name in a set leads to nothing that is there."""
 
     code = "UNKNOWN_MEMBER"
+
+
+class PlatformNotFoundError(InputError):
+    """The index lists no image that runs on the platform."""
+
+    code = "PLATFORM_NOT_FOUND"
 
 
 class InvalidQueryError(InputError):

@@ -31,13 +31,16 @@ async def crawl(parts: Parts) -> None:
 
 
 @pytest.mark.anyio
-async def test_queries_have_their_answers() -> None:
-    """Each query of the README, asked of the sample registry, is answered with the JSON below it."""
+@pytest.mark.parametrize("text", [README, (ROOT / "docs" / "pull.md").read_text(encoding="utf-8")])
+async def test_queries_have_their_answers(text: str) -> None:
+    """Each query that is shown, asked of the sample registry, is answered with the JSON below it."""
     sample = SampleRegistry()
     fill_sample(sample)
-    settings = load_settings({"registries": [f"http://{NAME}"], "store": ":memory:", "sync_interval": 0})
+    # The sample speaks plain OCI, whatever its name looks like.
+    registry = {"url": f"http://{NAME}", "dialect": "oci"}
+    settings = load_settings({"registries": [registry], "store": ":memory:", "sync_interval": 0})
     app = create_app(settings, transports={NAME: connect_in_process(sample)}, prepare=crawl)
-    queries, answers = blocks("graphql"), blocks("json")
+    queries, answers = blocks("graphql", text), blocks("json", text)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,

@@ -116,3 +116,28 @@ class ReferrersState(Enum):
     UNKNOWN = strawberry.enum_value(
         "UNKNOWN", description="The list has not been read; what is given was found by other ways."
     )
+
+
+@strawberry.enum(description="How a node keeps layers, and so when it takes one for one that it has.")
+class Reuse(Enum):
+    """When a node takes a layer for one that it has."""
+
+    BLOB = strawberry.enum_value(
+        "BLOB",
+        description="A store of content, as containerd, Podman and CRI-O have: it reuses a layer that it has "
+        "under the same digest, in whatever image.",
+    )
+    CHAIN = strawberry.enum_value(
+        "CHAIN",
+        description="Docker's classic store of layers: it reuses a layer only on the same layers below, and "
+        "from the first that is missing on it fetches all.",
+    )
+
+
+@strawberry.enum(description="What a document is to the image that is pulled.")
+class DocumentRole(Enum):
+    """What a document is to an image."""
+
+    INDEX = strawberry.enum_value("INDEX", description="An index on the way to the image.")
+    MANIFEST = strawberry.enum_value("MANIFEST", description="The manifest of the image.")
+    CONFIG = strawberry.enum_value("CONFIG", description="What the image says about itself.")

@@ -12,11 +12,21 @@ from graph.schema.artifact import Artifact
 from graph.schema.batches import Answer
 from graph.schema.connections import Connection, Listed
 from graph.schema.context import Context
+from graph.schema.enums import Reuse
 from graph.schema.fields import batched
 from graph.schema.ids import MAX_LOOK_UPS, parse_id
 from graph.schema.layer import Layer
 from graph.schema.lookups import ask, ask_node, ask_reference, find_layers, find_repositories
 from graph.schema.nodes import Node
+from graph.schema.pull import (
+    PlatformArgument,
+    PresentArgument,
+    Pull,
+    ReuseArgument,
+    Rollout,
+    ask_rollout,
+    parse_question,
+)
 from graph.schema.registry import Registry
 from graph.schema.repository import Repository
 from graph.store import repositories
@@ -144,6 +154,38 @@ def _layers(
     ]
 
 
+def _pull(
+    info: Info,
+    artifact: Annotated[
+        str,
+        strawberry.argument(
+            description="The artifact by address: `registry/repository:tag` or `registry/repository@digest`."
+        ),
+    ],
+    platform: PlatformArgument = None,
+    present: PresentArgument = None,
+    reuse: ReuseArgument = Reuse.BLOB,
+) -> Any:
+    question = parse_question(info.context.registries, [artifact], platform, present, reuse)
+    return ask_rollout(info.context, question, info.path, is_one=True)
+
+
+def _rollout(
+    info: Info,
+    artifacts: Annotated[
+        list[str],
+        strawberry.argument(
+            description="The artifacts by address, in the order they are pulled; at most 1,000."
+        ),
+    ],
+    platform: PlatformArgument = None,
+    present: PresentArgument = None,
+    reuse: ReuseArgument = Reuse.BLOB,
+) -> Any:
+    question = parse_question(info.context.registries, artifacts, platform, present, reuse)
+    return ask_rollout(info.context, question, info.path)
+
+
 def _check_look_ups(names: Sequence[object]) -> None:
     if len(names) > MAX_LOOK_UPS:
         raise QueryTooCostlyError(len(names), MAX_LOOK_UPS)
@@ -185,4 +227,14 @@ class Query:
     )
     search: SearchConnection | None = batched(
         search, key=lambda _: 0, description="Repositories by a part of their name, sorted by name."
+    )
+    pull: Pull | None = strawberry.field(
+        resolver=_pull,
+        description="What a node fetches when it pulls an artifact, given what it holds already. Answered "
+        "from the store.",
+    )
+    rollout: Rollout | None = strawberry.field(
+        resolver=_rollout,
+        description="What a node fetches when it pulls several artifacts one after the other. Answered from "
+        "the store.",
     )

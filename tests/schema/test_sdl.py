@@ -18,6 +18,7 @@ from graphql.utilities import BreakingChangeType, find_breaking_changes
 
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
+from graph.oci.pull import DocumentRole, Reuse
 from graph.registry.capability import Capability, CapabilityState
 from graph.schema import enums, inputs
 from graph.schema.definition import build_schema as build_graph
@@ -120,6 +121,8 @@ def test_words_are_those_of_the_store() -> None:
         (enums.SyncState, rows.SyncState),
         (enums.CapabilityName, Capability),
         (enums.CapabilityState, CapabilityState),
+        (enums.Reuse, Reuse),
+        (enums.DocumentRole, DocumentRole),
     ]
 
     assert [] == [
