@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 REGISTRY_SETTINGS = """\
 version: 0.1
-log: {{level: error, accesslog: {{disabled: true}}}}
+log: {{level: error, accesslog: {{disabled: {is_silent}}}}}
 storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
 http: {{addr: "{address}"}}
 """
@@ -150,12 +150,16 @@ def answer_of(running: subprocess.Popen[bytes], log: Path, url: str) -> bytes:
 
 
 @contextmanager
-def docker_registry(directory: Path) -> Iterator[str]:
-    """Debian's `docker-registry` (distribution 2.8) over a new directory; its URL."""
+def docker_registry(directory: Path, *, access_log: Path | None = None) -> Iterator[str]:
+    """Debian's `docker-registry` (distribution 2.8) over a new directory; its URL.
+
+    `access_log` gets a line for each request, as web servers write them.
+    """
     tool = find_tool("docker-registry")
     address = f"127.0.0.1:{free_port()}"
-    settings, log = directory / "docker-registry.yml", directory / "docker-registry.log"
-    settings.write_text(REGISTRY_SETTINGS.format(root=directory / "docker-registry", address=address))
+    settings, log = directory / "docker-registry.yml", access_log or directory / "docker-registry.log"
+    root, is_silent = directory / "docker-registry", "true" if access_log is None else "false"
+    settings.write_text(REGISTRY_SETTINGS.format(root=root, address=address, is_silent=is_silent))
     with process([tool, "serve", settings], log) as running:
         answer_of(running, log, f"http://{address}/v2/")
         yield f"http://{address}"

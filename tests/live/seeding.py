@@ -117,6 +117,10 @@ class Builder:
         for architecture in ("amd64", "arm64"):
             self._buildah("manifest", "add", "localhost/list", f"localhost/arch/{architecture}:1")
 
+    def pull(self, name: str) -> None:
+        """Pull an image, as `docker_url` addresses it, into the storage; what is there is not fetched."""
+        self._buildah("pull", "--tls-verify=false", name)
+
     def push_all(self, url: str) -> None:
         """Everything built, the bases first, and the list in both formats."""
         for recipe in RECIPES:
