@@ -1,29 +1,31 @@
 """Measure how fast new manifests get from bytes into the store: parse, put, set, with every counter.
 
-    .venv/bin/python -m benchmarks.ingest [--manifests 20000] [--tags 50]
+    .venv/bin/python -m benchmarks.ingest [--manifests 20000] [--tags 1 5 20 50]
 
-Rules of this file: what is timed begins with raw bytes in memory and ends with a committed transaction for
-each repository, as a crawl commits them, in a store that is a real file. Documents are made one repository
-at a time outside the timed part, so that resident memory shows what the store needs. Every manifest is new,
+Rules of this file: what is timed begins with raw bytes in memory and ends with every look written down,
+through the functions and the transactions of a crawl: as many looks at once as it has, each written once for
+what its tags name and once for its end, in a store that is a real file. Documents are made outside the timed
+part, some repositories at a time, so that resident memory shows what the store needs. Every manifest is new,
 and so is its config; half of the images stand on one of fifty bases of four layers, and in half of those of a
 repository all but the last two layers are those of the image before.
 """
 
 import argparse
+import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-
-from sqlalchemy import Connection
 
 from benchmarks.documents import draw_digest, make_config, make_manifest
 from benchmarks.model import CONFIG_BYTES, LAYER_BYTES, LAYERS_PER_IMAGE
 from benchmarks.report import describe_machine, print_head, print_row, resident_bytes
 from graph.oci.digest import compute_digest
-from graph.oci.image import parse_image_config
+from graph.oci.image import summarize_image_config
 from graph.oci.manifest import parse_manifest
 from graph.oci.media_types import DOCKER_MANIFEST
 from graph.oci.reference import RegistryName, RepositoryName, TagName
@@ -35,14 +37,18 @@ from graph.store.changes import (
     RepositoryChanges,
     TagChange,
 )
-from graph.store.content import put_manifests
-from graph.store.engine import open_store
-from graph.store.observations import put_repository, set_registries, set_repository
+from graph.store.engine import Store, open_store
+from graph.store.findings import Findings, write_findings
+from graph.store.observations import set_catalog_page, set_registries
 from graph.store.recount import recount
+from graph.sync.crawl import REPOSITORIES_AT_ONCE
+from graph.sync.flight import drain
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 CREATED = "2025-06-01T12:00:00.123456789Z"
 PLATFORM = ("linux", "amd64", None)
+# Manifests made before some of them are timed: more repositories than are looked at at once, and 30 MB.
+PREPARED = 2_000
 # Memory is looked at when so many percent of the manifests are in.
 MARKS = (10, 50, 100)
 
@@ -76,73 +82,90 @@ class Pushes:
         return documents
 
 
-def ingest(db: Connection, registry_id: int, name: str, documents: Sequence[Documents]) -> None:
+async def ingest(
+    store: Store, registry_id: int, name: RepositoryName, documents: Sequence[Documents]
+) -> None:
     """Do what a crawl does with the documents of one repository once it has them."""
     manifests = [
-        NewManifest(parse_manifest(data, DOCKER_MANIFEST), data, parse_image_config(config), config)
+        NewManifest(parse_manifest(data, DOCKER_MANIFEST), data, summarize_image_config(config), config)
         for data, config in documents
     ]
-    key = put_repository(db, registry_id, RepositoryName(name), AT)
-    put_manifests(db, registry_id, manifests, AT)
     digests = [each.manifest.digest for each in manifests]
-    changes = RepositoryChanges(
+    seen = RepositoryChanges(
         at=AT,
         tags=[TagChange(TagName(f"1.{number}"), digest) for number, digest in enumerate(digests)],
         present=[ArtifactChange(digest, Discovery.TAG) for digest in digests],
-        is_tag_list_complete=True,
-        is_crawled=True,
     )
-    set_repository(db, key, changes)
+    ended = RepositoryChanges(at=AT, is_tag_list_complete=True, is_crawled=True, completeness="BEST_EFFORT")
+    for findings in (
+        Findings(registry_id, name, seen, manifests),
+        Findings(registry_id, name, ended),
+    ):
+        await store.write_together(write_findings, findings, weight=findings.weight)
 
 
-def run(path: Path, manifests: int, tags: int) -> tuple[float, dict[int, int], int]:
-    """Return the seconds it took, the resident bytes at each mark, and the differences of a recount."""
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What it took; `cpu` and `seconds` are seconds, `resident` bytes at each mark."""
+
+    count: int
+    seconds: float
+    cpu: float
+    resident: Mapping[int, int]
+    differences: int
+
+
+async def run(path: Path, manifests: int, tags: int) -> Ingested:
+    """Ingest so many manifests, so many of them in each repository."""
     pushes = Pushes(Random(1))
     store = open_store(str(path))
-    with store.transaction() as db:
-        registry = ConfiguredRegistry(RegistryName("127.0.0.1:9"), "http://127.0.0.1:9", "oci")
-        (registry_id,) = set_registries(db, [registry], AT)
-    spent = 0.0
+    registry = ConfiguredRegistry(RegistryName("127.0.0.1:9"), "http://127.0.0.1:9", "oci")
+    (registry_id,) = await store.write(set_registries, [registry], AT)
+    names = [RepositoryName(f"team-{number % 100}/app-{number}") for number in range(manifests // tags)]
+    count, seconds, cpu = len(names) * tags, 0.0, 0.0
     resident: dict[int, int] = {}
-    done = 0
-    for number in range(manifests // tags):
-        documents = pushes.draw_repository(tags)
-        began = time.perf_counter()
-        with store.transaction() as db:
-            ingest(db, registry_id, f"team-{number % 100}/app-{number}", documents)
-        spent += time.perf_counter() - began
-        done += len(documents)
+    step = max(1, PREPARED // tags)
+    for start in range(0, len(names), step):
+        # A crawl has the names from the catalog before it looks.
+        await store.write(set_catalog_page, registry_id, names[start : start + step], AT)
+        waiting = deque((name, pushes.draw_repository(tags)) for name in names[start : start + step])
+        wall, process = time.perf_counter(), time.process_time()
+        await drain(waiting, lambda some: ingest(store, registry_id, *some), at_once=REPOSITORIES_AT_ONCE)
+        seconds += time.perf_counter() - wall
+        cpu += time.process_time() - process
         for mark in MARKS:
-            if mark not in resident and done * 100 >= mark * (manifests // tags * tags):
+            if mark not in resident and min(start + step, len(names)) * 100 >= mark * len(names):
                 resident[mark] = resident_bytes()
-    with store.transaction() as db:
-        differences = len(recount(db))
+    differences = len(await store.write(recount))
     store.close()
-    return spent, resident, differences
+    return Ingested(count, seconds, cpu, resident, differences)
 
 
 def main() -> None:
     """Measure it, and print the table."""
     parser = argparse.ArgumentParser(description="Measure ingest from memory.")
     parser.add_argument("--manifests", type=int, default=20_000)
-    parser.add_argument("--tags", type=int, nargs="+", default=[5, 50], help="images of each repository")
+    parser.add_argument(
+        "--tags", type=int, nargs="+", default=[1, 5, 20, 50], help="images of each repository"
+    )
     arguments = parser.parse_args()
     marks = [f"MiB at {mark} %" for mark in MARKS]
     print(f"{describe_machine()}\n")
-    print_head(["ingest", "new manifests", "seconds", "a second", *marks, "differences of a recount"])
+    print_head(
+        ["ingest", "new manifests", "seconds", "a second", "CPU µs each", *marks, "differences of a recount"]
+    )
     for tags in arguments.tags:
         with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "store.sqlite3"
-            spent, resident, differences = run(path, arguments.manifests, tags)
-        count = arguments.manifests // tags * tags
+            done = asyncio.run(run(Path(directory) / "store.sqlite3", arguments.manifests, tags))
         print_row(
             [
                 f"{tags} images a repository",
-                f"{count:,}",
-                f"{spent:.1f}",
-                f"{count / spent:,.0f}",
-                *(f"{resident[mark] / 2**20:.0f}" for mark in MARKS),
-                differences,
+                f"{done.count:,}",
+                f"{done.seconds:.1f}",
+                f"{done.count / done.seconds:,.0f}",
+                f"{done.cpu / done.count * 1e6:.0f}",
+                *(f"{done.resident[mark] / 2**20:.0f}" for mark in MARKS),
+                done.differences,
             ]
         )
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from builders import Built
 from graph.oci.digest import Digest
-from graph.oci.image import parse_image_config
+from graph.oci.image import summarize_image_config
 from graph.oci.manifest import ImageManifest, parse_manifest
 from graph.oci.media_types import is_image_config
 from graph.oci.reference import RegistryName, RepositoryName, TagName
@@ -36,7 +36,7 @@ def fetched(built: Built, *, with_config: bool = True) -> NewManifest:
     if descriptor is None or not with_config:
         return NewManifest(manifest, built.data)
     data = next(blob.data for blob in built.blobs if blob.digest == descriptor.digest)
-    config = parse_image_config(data) if is_image_config(descriptor.media_type) else None
+    config = summarize_image_config(data) if is_image_config(descriptor.media_type) else None
     return NewManifest(manifest, built.data, config, data)
 
 

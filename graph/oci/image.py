@@ -60,15 +60,39 @@ class ImageConfig:
     history: tuple[History, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ImageSummary:
+    """What of a config says which image it is; the rest is read when somebody asks for it."""
+
+    created: datetime | None
+    os: str | None
+    architecture: str | None
+    variant: str | None
+    os_version: str | None
+
+
+def summarize_image_config(data: bytes) -> ImageSummary:
+    """The same of the config that the bytes are as `parse_image_config` tells, at a third of the price.
+
+    Raises what that raises.
+    """
+    document = _decode(data)
+    return ImageSummary(
+        created=parse_time(document.get("created")),
+        os=_platform_text(document.get("os")),
+        architecture=_platform_text(document.get("architecture")),
+        variant=_platform_text(document.get("variant")),
+        os_version=_platform_text(document.get("os.version")),
+    )
+
+
 def parse_image_config(data: bytes) -> ImageConfig:
     """The config that the bytes are.
 
     Raises MalformedManifestError if they are no JSON object, or one that `decode_json` refuses, and
     ContentTooLargeError past the bytes that it reads; nothing inside an object is an error.
     """
-    document = decode_json(data)
-    if not isinstance(document, dict):
-        raise MalformedManifestError("an image config is a JSON object")
+    document = _decode(data)
     run = _mapping(document.get("config"))
     return ImageConfig(
         created=parse_time(document.get("created")),
@@ -103,6 +127,13 @@ def item_of_layer(items: Sequence[T], position: int, layer_count: int) -> T | No
     instructions at random.
     """
     return items[position] if len(items) == layer_count else None
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    document = decode_json(data)
+    if not isinstance(document, dict):
+        raise MalformedManifestError("an image config is a JSON object")
+    return document
 
 
 def _text(value: Any) -> str | None:

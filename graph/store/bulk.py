@@ -1,9 +1,9 @@
 """Many rows at once: how the write side sends its statements, and what the engines write differently there.
 
 Rules of this file: no table is named here. Statements of the write side are SQL text in the part that
-SQLite and PostgreSQL share, with `{keys}` and `{texts}` where a list comes in, `:name` where a value does
-and `?` where a row does; this file puts in what an engine needs. A statement about an empty list is not
-sent.
+SQLite and PostgreSQL share, with `{keys}` and `{texts}` where a list comes in, `{key_groups}` and
+`{text_groups}` where a list for each of many keys does, `:name` where a value does and `?` where a row does;
+this file puts in what an engine needs. A statement about an empty list is not sent.
 
 Everything goes through the driver's own cursor: about forty statements are needed to write down one
 repository, however small, and each took 42 µs through SQLAlchemy (23 µs through `exec_driver_sql`) where
@@ -24,12 +24,23 @@ Value: TypeAlias = int | str | None
 # reason). SQLite knows nothing of how long it is: where another condition on the joined table has an index
 # too, such as its registry, it may walk all of that and the list for each row. CROSS JOIN is how SQLite is
 # told to begin with the list, and to go on in the order that is written.
+#
+# A group is one name of a JSON object: `CAST(g.key AS BIGINT)` is its key, `k.value` each member of its list.
 _LISTS = {
-    "sqlite": {"keys": "json_each(:keys)", "texts": "json_each(:texts)"},
+    "sqlite": {
+        "keys": "json_each(:keys)",
+        "texts": "json_each(:texts)",
+        "key_groups": "json_each(:groups) AS g CROSS JOIN json_each(g.value)",
+        "text_groups": "json_each(:groups) AS g CROSS JOIN json_each(g.value)",
+    },
     "postgresql": {
         "keys": "(SELECT CAST(value AS BIGINT) AS value "
         "FROM jsonb_array_elements_text(CAST(:keys AS JSONB)))",
         "texts": "(SELECT value FROM jsonb_array_elements_text(CAST(:texts AS JSONB)))",
+        "key_groups": "jsonb_each(CAST(:groups AS JSONB)) AS g CROSS JOIN LATERAL "
+        "(SELECT CAST(value AS BIGINT) AS value FROM jsonb_array_elements_text(g.value))",
+        "text_groups": "jsonb_each(CAST(:groups AS JSONB)) AS g CROSS JOIN LATERAL "
+        "(SELECT value FROM jsonb_array_elements_text(g.value))",
     },
 }
 _NAME = re.compile(r":(\w+)")
@@ -62,9 +73,10 @@ def read_rows(
     *,
     keys: Collection[int] | None = None,
     texts: Collection[str] | None = None,
+    groups: Mapping[int, Collection[Value]] | None = None,
 ) -> Sequence[Any]:
     """Run one statement that reads; return its rows. Flags come as the engine has them, as 0 or 1."""
-    return _execute(db, sql, parameters, keys, texts)
+    return _execute(db, sql, parameters, keys, texts, groups)
 
 
 def read_column(
@@ -85,8 +97,14 @@ def _execute(
     parameters: Mapping[str, Value] | None,
     keys: Collection[int] | None,
     texts: Collection[str] | None,
+    groups: Mapping[int, Collection[Value]] | None = None,
 ) -> list[Any]:
     values: dict[str, Value] = dict(parameters or {})
+    if groups is not None:
+        filled = {key: list(group) for key, group in groups.items() if group}
+        if not filled:
+            return []
+        values["groups"] = _encode(filled)
     for name, listed in (("keys", keys), ("texts", texts)):
         if listed is not None:
             if not listed:

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from graph.oci.digest import Digest
-from graph.oci.image import ImageConfig
+from graph.oci.image import ImageSummary
 from graph.oci.manifest import Manifest
 from graph.oci.reference import RegistryName, TagName
 
@@ -49,7 +49,7 @@ class NewManifest:
 
     manifest: Manifest
     data: bytes
-    config: ImageConfig | None = None
+    config: ImageSummary | None = None
     config_data: bytes | None = None
 
 

@@ -1,14 +1,13 @@
 """The counters beside the data: which artifacts and repositories use a blob, and what that adds up to.
 
-Rules of this file: changes go in, never a recount, and nothing outside the repository is read but the blobs
-that it touches. `artifact_blob` says what each present artifact uses; every figure follows from it and from
+Rules of this file: changes go in, never a recount, and nothing outside the repositories is read but the blobs
+that they touch. `artifact_blob` says what each present artifact uses; every figure follows from it and from
 the facts of the blobs. A change is taken as the state after it less the state before it, so the same steps
-serve an artifact that came, went, became live or had its manifest fetched. `recount.py` holds the result to
-a count from nothing.
+serve an artifact that came, went, became live or had its manifest fetched. `recount.py` is what checks it.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,20 +24,32 @@ _own = MetaData()
 _content_change = Table(
     "content_change",
     _own,
+    Column("repository_id", BigInteger, nullable=False),
     Column("blob_id", BigInteger, nullable=False),
     Column("artifacts", BigInteger, nullable=False),
     Column("live", BigInteger, nullable=False),
     prefixes=["TEMPORARY"],
 )
-_content_total = Table(
+_content_total = Table(  # what changes about the use of a blob in one repository
     "content_total",
     _own,
-    Column("blob_id", Key, primary_key=True),
+    Column("repository_id", BigInteger, nullable=False),
+    Column("blob_id", BigInteger, nullable=False),
     Column("artifacts", BigInteger, nullable=False),
     Column("live", BigInteger, nullable=False),
     Column("use_id", BigInteger),  # the row of repository_blob, if there is one
     Column("old_artifacts", BigInteger, nullable=False),  # of the repository
     Column("old_live", BigInteger, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+_blob_total = Table(  # the same of all repositories together
+    "blob_total",
+    _own,
+    Column("blob_id", Key, primary_key=True),
+    Column("artifacts", BigInteger, nullable=False),
+    Column("live", BigInteger, nullable=False),
+    Column("repositories", BigInteger, nullable=False),
+    Column("live_repositories", BigInteger, nullable=False),
     prefixes=["TEMPORARY"],
 )
 _blob_change = Table(
@@ -61,7 +72,8 @@ _TOTALS = (
     "stored_bytes",
     "live_stored_bytes",
 )
-_ADD_TOTALS = ", ".join(f"{name} = {name} + :{name}" for name in _TOTALS)
+_ADD_TOTALS = ", ".join(f"{name} = {name} + ?" for name in _TOTALS)
+_NOTHING = (0,) * 6  # more of all totals but the first two
 
 _SAVED = """CASE WHEN is_layer AND NOT is_empty AND NOT is_foreign AND {count} > 1
     THEN COALESCE(size, 0) * ({count} - 1) ELSE 0 END"""
@@ -89,44 +101,53 @@ class StandingChange:
 def count_contents(
     db: Connection,
     registry_id: int,
-    repository_id: int,
     *,
     new: Set[int],
     contents: Set[int],
     standings: Sequence[StandingChange],
-    artifacts: int,
-    live_artifacts: int,
+    artifacts: Mapping[int, int],
+    live_artifacts: Mapping[int, int],
 ) -> None:
     """Set the standings, and bring what artifacts use and all that is counted up to date.
 
-    `contents` are the artifacts of the repository that came, went or had their manifest fetched; `artifacts`
-    and `live_artifacts` say how many more there are now.
+    `contents` are the artifacts that came, went or had their manifest fetched, in whatever repositories;
+    `artifacts` and `live_artifacts` say how many more there are now, by the key of the repository.
     """
-    _start(db, _content_change, _content_total)
+    _start(db, _content_change, _content_total, _blob_total)
     touched = {*contents, *(standing.artifact_id for standing in standings)}
     _note_contents(db, touched - new, "-1")
     run_rows(
         db,
         "UPDATE artifact SET is_live = ?, untagged = ? WHERE id = ?",
-        [(standing.is_live, standing.untagged, standing.artifact_id) for standing in standings],
+        [(int(standing.is_live), standing.untagged, standing.artifact_id) for standing in standings],
     )
     _rewrite_contents(db, contents, contents - new)
     _note_contents(db, touched, "1")
     run(
         db,
         """
-        INSERT INTO content_total (blob_id, artifacts, live, use_id, old_artifacts, old_live)
-        SELECT change.blob_id, change.artifacts, change.live, rb.id,
+        INSERT INTO content_total
+            (repository_id, blob_id, artifacts, live, use_id, old_artifacts, old_live)
+        SELECT change.repository_id, change.blob_id, change.artifacts, change.live, rb.id,
             COALESCE(rb.artifact_count, 0), COALESCE(rb.live_artifact_count, 0)
-        FROM (SELECT blob_id, SUM(artifacts) AS artifacts, SUM(live) AS live
-            FROM content_change GROUP BY blob_id) AS change
-        LEFT JOIN repository_blob AS rb ON rb.repository_id = :repository AND rb.blob_id = change.blob_id
+        FROM (SELECT repository_id, blob_id, SUM(artifacts) AS artifacts, SUM(live) AS live
+            FROM content_change GROUP BY repository_id, blob_id) AS change
+        LEFT JOIN repository_blob AS rb
+            ON rb.repository_id = change.repository_id AND rb.blob_id = change.blob_id
         WHERE change.artifacts <> 0 OR change.live <> 0
         """,
-        {"repository": repository_id},
     )
-    _add_totals(db, registry_id, repository_id, artifacts, live_artifacts)
-    _count_in_repository(db, repository_id)
+    run(
+        db,
+        f"""
+        INSERT INTO blob_total (blob_id, artifacts, live, repositories, live_repositories)
+        SELECT blob_id, SUM(artifacts), SUM(live),
+            SUM({_turn("old_artifacts", "artifacts")}), SUM({_turn("old_live", "live")})
+        FROM content_total GROUP BY blob_id
+        """,
+    )
+    _add_totals(db, registry_id, artifacts, live_artifacts)
+    _count_in_repositories(db)
     _count_in_registry(db)
 
 
@@ -145,8 +166,8 @@ def _note_contents(db: Connection, artifact_ids: Collection[int], sign: str) -> 
     run(
         db,
         f"""
-        INSERT INTO content_change (blob_id, artifacts, live)
-        SELECT ab.blob_id, {sign}, CASE WHEN a.is_live THEN {sign} ELSE 0 END
+        INSERT INTO content_change (repository_id, blob_id, artifacts, live)
+        SELECT a.repository_id, ab.blob_id, {sign}, CASE WHEN a.is_live THEN {sign} ELSE 0 END
         FROM {{keys}} AS k
         JOIN artifact AS a ON a.id = k.value
         JOIN artifact_blob AS ab ON ab.artifact_id = a.id
@@ -188,55 +209,65 @@ def _turn(old: str, change: str) -> str:
     )
 
 
-def _sums(turn: str, live_turn: str) -> str:
+def _sums(total: str, turn: str, live_turn: str) -> str:
+    """SQL: what the changes of uses in `total`, joined to `b`, its blob, add up to: the last six totals."""
+    layer = "CASE WHEN b.is_layer THEN 1 ELSE 0 END"
+    stored = "CASE WHEN b.is_foreign THEN 0 ELSE COALESCE(b.size, 0) END"
     return f"""
-        SUM({turn} * layer), SUM({live_turn} * layer),
-        SUM(artifacts * size), SUM(live * size),
-        SUM({turn} * stored), SUM({live_turn} * stored)"""
+        SUM({turn} * {layer}), SUM({live_turn} * {layer}),
+        SUM({total}.artifacts * COALESCE(b.size, 0)), SUM({total}.live * COALESCE(b.size, 0)),
+        SUM({turn} * {stored}), SUM({live_turn} * {stored})"""
 
 
 def _add_totals(
-    db: Connection, registry_id: int, repository_id: int, artifacts: int, live_artifacts: int
+    db: Connection, registry_id: int, artifacts: Mapping[int, int], live_artifacts: Mapping[int, int]
 ) -> None:
-    (row,) = read_rows(
+    sums = _sums(
+        "total", _turn("total.old_artifacts", "total.artifacts"), _turn("total.old_live", "total.live")
+    )
+    found = read_rows(
         db,
         f"""
-        SELECT {_sums("repository_turn", "live_repository_turn")},
-            {_sums("registry_turn", "live_registry_turn")}
-        FROM (
-            SELECT total.artifacts, total.live,
-                COALESCE(b.size, 0) AS size,
-                CASE WHEN b.is_foreign THEN 0 ELSE COALESCE(b.size, 0) END AS stored,
-                CASE WHEN b.is_layer THEN 1 ELSE 0 END AS layer,
-                {_turn("total.old_artifacts", "total.artifacts")} AS repository_turn,
-                {_turn("total.old_live", "total.live")} AS live_repository_turn,
-                {_turn("b.artifact_count", "total.artifacts")} AS registry_turn,
-                {_turn("b.live_artifact_count", "total.live")} AS live_registry_turn
-            FROM content_total AS total CROSS JOIN blob AS b WHERE b.id = total.blob_id
-        ) AS turned
+        SELECT total.repository_id, {sums}
+        FROM content_total AS total CROSS JOIN blob AS b WHERE b.id = total.blob_id
+        GROUP BY total.repository_id
         """,
     )
-    sums = [value or 0 for value in row]
-    for table, key, start in (("repository", repository_id, 0), ("registry", registry_id, 6)):
-        values = (artifacts, live_artifacts, *sums[start : start + 6])
-        run(
-            db,
-            f"UPDATE {table} SET {_ADD_TOTALS} WHERE id = :key",
-            {"key": key, **dict(zip(_TOTALS, values, strict=True))},
-        )
+    more: dict[int, Sequence[int]] = {key: rest for key, *rest in found}
+    run_rows(
+        db,
+        f"UPDATE repository SET {_ADD_TOTALS} WHERE id = ?",
+        [
+            (artifacts.get(key, 0), live_artifacts.get(key, 0), *more.get(key, _NOTHING), key)
+            for key in artifacts.keys() | live_artifacts.keys() | more.keys()
+        ],
+    )
+    sums = _sums(
+        "total", _turn("b.artifact_count", "total.artifacts"), _turn("b.live_artifact_count", "total.live")
+    )
+    ((*all_more,),) = read_rows(
+        db, f"SELECT {sums} FROM blob_total AS total CROSS JOIN blob AS b WHERE b.id = total.blob_id"
+    )
+    values = (
+        sum(artifacts.values()),
+        sum(live_artifacts.values()),
+        *(value or 0 for value in all_more),
+        registry_id,
+    )
+    run_rows(db, f"UPDATE registry SET {_ADD_TOTALS} WHERE id = ?", [values])
 
 
-def _count_in_repository(db: Connection, repository_id: int) -> None:
+def _count_in_repositories(db: Connection) -> None:
     run(
         db,
         """
         INSERT INTO repository_blob
             (repository_id, repository_name, blob_id, is_layer, artifact_count, live_artifact_count)
-        SELECT r.id, r.name, content_total.blob_id, b.is_layer, artifacts, live
-        FROM repository AS r CROSS JOIN content_total JOIN blob AS b ON b.id = content_total.blob_id
-        WHERE r.id = :repository AND old_artifacts = 0 ORDER BY content_total.blob_id
+        SELECT r.id, r.name, total.blob_id, b.is_layer, total.artifacts, total.live
+        FROM content_total AS total CROSS JOIN blob AS b CROSS JOIN repository AS r
+        WHERE b.id = total.blob_id AND r.id = total.repository_id AND total.old_artifacts = 0
+        ORDER BY total.repository_id, total.blob_id
         """,
-        {"repository": repository_id},
     )
     run(
         db,
@@ -245,31 +276,29 @@ def _count_in_repository(db: Connection, repository_id: int) -> None:
         WHERE id IN (SELECT use_id FROM content_total WHERE old_artifacts + artifacts = 0)
         """,
     )
-    # In both updates the IN says again what the join does: SQLite would walk the whole table to find the
-    # few rows.
-    run(
+    kept = read_rows(
         db,
         """
-        UPDATE repository_blob SET artifact_count = total.old_artifacts + total.artifacts,
-        live_artifact_count = total.old_live + total.live FROM content_total AS total WHERE
-        repository_blob.id IN (SELECT use_id FROM content_total WHERE use_id IS NOT NULL) AND
-        repository_blob.blob_id = total.blob_id
+        SELECT old_artifacts + artifacts, old_live + live, use_id FROM content_total AS total
+        WHERE old_artifacts > 0 AND old_artifacts + artifacts > 0
         """,
     )
+    run_rows(db, "UPDATE repository_blob SET artifact_count = ?, live_artifact_count = ? WHERE id = ?", kept)
 
 
 def _count_in_registry(db: Connection) -> None:
+    # The IN says again what the join does: SQLite would walk the whole table to find the few rows.
     run(
         db,
         f"""
         UPDATE blob
         SET artifact_count = artifact_count + total.artifacts,
             live_artifact_count = live_artifact_count + total.live,
-            repository_count = repository_count + {_turn("total.old_artifacts", "total.artifacts")},
-            live_repository_count = live_repository_count + {_turn("total.old_live", "total.live")},
+            repository_count = repository_count + total.repositories,
+            live_repository_count = live_repository_count + total.live_repositories,
             saved_bytes = {_SAVED.format(count="(artifact_count + total.artifacts)")}
-        FROM content_total AS total
-        WHERE blob.id IN (SELECT blob_id FROM content_total) AND blob.id = total.blob_id
+        FROM blob_total AS total
+        WHERE blob.id IN (SELECT blob_id FROM blob_total) AND blob.id = total.blob_id
         """,
     )
 
@@ -351,6 +380,8 @@ def count_repositories(
     db: Connection, registry_id: int, names: Collection[RepositoryName], step: int
 ) -> None:
     """Count repositories that came (1) or went (−1), in the registry and in every namespace above them."""
+    if not names:
+        return
     run(
         db,
         "UPDATE registry SET repository_count = repository_count + :more WHERE id = :registry",

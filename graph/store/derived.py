@@ -1,12 +1,13 @@
-"""What follows inside one repository from what was seen there: who refers to what, what is live, and why.
+"""What follows inside a repository from what was seen there: who refers to what, what is live, and why.
 
-Rules of this file: it starts from the artifacts that a look touched and follows only what they can change:
-children and referrers, downwards. Whatever lies above is read as it stands, since nothing below can change
-it. Who is live is decided by `oci.liveness.classify`, never here. Counting is `counters.py`'s. Every join
-is a CROSS JOIN in the order of the walk (bulk.py says why): SQLite would rather read the repository.
+Rules of this file: it starts from the artifacts that looks touched, of as many repositories as were looked
+at, and follows only what they can change: children and referrers, downwards, never into another repository.
+Whatever lies above is read as it stands, since nothing below can change it. Who is live is decided by
+`oci.liveness.classify`, never here. Counting is `counters.py`'s. Every join is a CROSS JOIN in the order of
+the walk (bulk.py says why): SQLite would rather read the repository.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -20,16 +21,16 @@ from graph.store.sizes import set_sizes
 
 @dataclass(slots=True)
 class Touched:
-    """The artifacts of a repository, by what a look changed about them."""
+    """The artifacts of some repositories, by what the looks at them changed."""
 
     new: set[int] = field(default_factory=set)  # rows that did not exist
     contents: set[int] = field(default_factory=set)  # came, went, or had their manifest fetched; new ones too
     tagged: set[int] = field(default_factory=set)  # have an ordinary tag now, or none any more
     referring: set[int] = field(default_factory=set)  # a referrer tag names them now, or does not any more
-    came: int = 0  # how many more are present
+    came: Counter[int] = field(default_factory=Counter)  # how many more are present, by repository
 
 
-def derive(db: Connection, registry_id: int, repository_id: int, touched: Touched) -> None:
+def derive(db: Connection, registry_id: int, touched: Touched) -> None:
     """Bring everything that follows from the touched artifacts up to date."""
     # No referrer tag names a new artifact but those of this very look.
     unnamed = touched.new - touched.referring
@@ -42,7 +43,6 @@ def derive(db: Connection, registry_id: int, repository_id: int, touched: Touche
     count_contents(
         db,
         registry_id,
-        repository_id,
         new=touched.new,
         contents=touched.contents,
         standings=standings,
@@ -153,7 +153,7 @@ WITH RECURSIVE below (id) AS (
     CROSS JOIN referrer AS r
     WHERE a.id = below.id AND r.repository_id = a.repository_id AND r.subject_id = a.manifest_id
 )
-SELECT a.id, a.absent_at IS NULL, a.tag_count > 0, a.is_live, a.untagged
+SELECT a.id, a.repository_id, a.absent_at IS NULL, a.tag_count > 0, a.is_live, a.untagged
 FROM below JOIN artifact AS a ON a.id = below.id
 """
 
@@ -178,11 +178,11 @@ LEFT JOIN artifact AS s ON s.repository_id = r.repository_id AND s.manifest_id =
 
 def _classify(
     db: Connection, seeds: Collection[int], new: Collection[int]
-) -> tuple[list[StandingChange], int]:
-    """Return the standings that change, and how many more artifacts are live."""
+) -> tuple[list[StandingChange], Counter[int]]:
+    """Return the standings that change, and how many more artifacts are live, by repository."""
     below = {key: rest for key, *rest in read_rows(db, _BELOW, keys=seeds)}
-    present = {key for key, (is_present, *_) in below.items() if is_present}
-    tagged = {key for key in present if below[key][1]}
+    present = {key for key, (_, is_present, *_) in below.items() if is_present}
+    tagged = {key for key in present if below[key][2]}
     above: set[int] = set()
     children: dict[int, list[int]] = defaultdict(list)
     referrers: dict[int | None, list[int]] = defaultdict(list)
@@ -201,13 +201,13 @@ def _classify(
                 tagged.add(subject)
     standings = classify(present | above, tagged, children, referrers)
     changes: list[StandingChange] = []
-    live = 0
-    for key, (is_present, is_tagged, was_live, was_untagged) in below.items():
+    live: Counter[int] = Counter()
+    for key, (repository, is_present, is_tagged, was_live, was_untagged) in below.items():
         if is_present:
             is_live, untagged = standings[key].is_live, standings[key].untagged
         else:
             is_live, untagged = False, None if is_tagged else Untagged.DANGLING
-        live += is_live - (bool(was_live) and key not in new)
+        live[repository] += is_live - (bool(was_live) and key not in new)
         if is_live != bool(was_live) or untagged != was_untagged:
             changes.append(StandingChange(key, is_live, untagged))
     return changes, live

@@ -10,9 +10,9 @@ import asyncio
 import sqlite3
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,8 +22,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from graph.errors import InputError, StoreError, TimeLimitError
 from graph.store import sqlite
 from graph.store.migrations import check, migrate
+from graph.store.threads import done, finished, submit, tell
+from graph.store.write_queue import MAX_WEIGHT, WriteQueue
 
 P = ParamSpec("P")
+A = TypeVar("A")
 T = TypeVar("T")
 
 # Snapshots that may hold a transaction at once; more wait. Each may keep 2 MiB of pages
@@ -114,14 +117,14 @@ class Store:
         self._readers = readers
         self._monotonic = monotonic
         self._directory = directory
-        self._write_thread = ThreadPoolExecutor(1, "ocigraph-write")
+        self._writes = WriteQueue(self.transaction)
         self._read_threads = ThreadPoolExecutor(READ_THREADS, "ocigraph-read")
         self._seats = asyncio.Semaphore(MAX_SNAPSHOTS)
         event.listen(readers, "before_cursor_execute", _record_statement)
 
     def close(self) -> None:
         """Wait for the functions that run, then close every connection; what was not begun is dropped."""
-        self._write_thread.shutdown(cancel_futures=True)
+        self._writes.close()
         self._read_threads.shutdown(cancel_futures=True)
         self._readers.dispose()
         self._writer.dispose()
@@ -145,11 +148,24 @@ class Store:
         Raises StoreBusyError if another process holds the store for too long.
         """
 
-        def run() -> T:
-            with self.transaction() as db:
-                return function(db, *args, **kwargs)
+        def run(db: Connection, _: Sequence[None]) -> Sequence[T]:
+            return [function(db, *args, **kwargs)]
 
-        return await _finished(_submit(self._write_thread, run))
+        return await self._writes.write(run, None, MAX_WEIGHT)
+
+    async def write_together(
+        self, function: Callable[[Connection, Sequence[A]], Sequence[T]], item: A, *, weight: int = 1
+    ) -> T:
+        """Run the function in the write transaction, once for the items of all who wait; return this one's.
+
+        It takes the items in the order they were asked for and gives a result for each. `weight` says how
+        much an item is to write: items of MAX_WEIGHT together (write_queue.py) share a transaction. If that
+        fails, nothing of it is written and each item is done again alone, so that none suffers for another:
+        the function must have no effect but on the store.
+
+        Raises StoreBusyError if another process holds the store for too long.
+        """
+        return await self._writes.write(function, item, weight)
 
     @asynccontextmanager
     async def snapshot(self, *, deadline: float | None = None) -> "AsyncIterator[Snapshot]":
@@ -205,9 +221,9 @@ class Snapshot:
         async with self._turn:
             await self._settle()
             await self._take_seat()
-            self._job = _submit(self._threads, run)
+            self._job = submit(self._threads, run)
             try:
-                return await _finished(self._job)
+                return await finished(self._job)
             except asyncio.CancelledError:
                 self._is_given_up = True
                 raise
@@ -238,7 +254,7 @@ class Snapshot:
         if self._is_closed:
             raise StoreError("the snapshot is closed")
         if self._job is not None and not self._job.done():
-            await _done(self._job)
+            await done(self._job)
         self._job = None
         self._is_given_up = False
 
@@ -284,39 +300,7 @@ class Snapshot:
         loop = asyncio.get_running_loop()
         # The thread gives its connection back as soon as it lets go, even if the loop has ended by then.
         self._job.add_done_callback(lambda _: self._return_connection())
-        self._job.add_done_callback(lambda _: _tell(loop, self._return_seat))
-
-
-def _submit(threads: ThreadPoolExecutor, function: Callable[[], T]) -> "Future[T]":
-    try:
-        return threads.submit(function)
-    except RuntimeError as error:  # what an executor that was shut down raises
-        raise StoreError("the store is closed") from error
-
-
-async def _finished(job: "Future[T]") -> T:
-    """Wait for a job of a thread; when cancelled, take it back if it has not begun, else let it end."""
-    try:
-        await _done(job)
-    except asyncio.CancelledError:
-        job.cancel()
-        raise
-    if job.cancelled():
-        raise StoreError("the store was closed")
-    return job.result()
-
-
-async def _done(job: "Future[Any]") -> None:
-    # Not asyncio.wrap_future: cancelling that marks the job done while its thread still runs.
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    job.add_done_callback(lambda _: _tell(loop, ended.set))
-    await ended.wait()
-
-
-def _tell(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop has ended: nobody is left to be told
-        loop.call_soon_threadsafe(function)
+        self._job.add_done_callback(lambda _: tell(loop, self._return_seat))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Tags as one look at a repository saw them, and every move of theirs.
+"""Tags as looks at repositories saw them, and every move of theirs.
 
 Rules of this file: rows of `tag` and `tag_move`. A tag that the registry would not resolve keeps what it
 named before: not known is not none. A move is what was seen to change: the first sight comes from null, the
@@ -6,7 +6,7 @@ end goes to null, and what was not known before did not move. An absent tag name
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -16,18 +16,26 @@ from graph.oci.reference import TagName
 from graph.oci.tags import ReferrerTagForm, parse_referrer_tag, version_key
 from graph.store.blobs import Facts, put_blobs
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run_rows
-from graph.store.changes import Failure, TagChange
-from graph.store.tables import tag, tag_move
+from graph.store.changes import Failure, RepositoryChanges, TagChange
+from graph.store.tables import microseconds_of, tag, tag_move
 
 
 @dataclass(slots=True)
 class TagEffects:
-    """What the tags of a look did to the artifacts."""
+    """What the tags of some looks did to the repositories and the artifacts."""
 
-    is_changed: bool = False  # a tag was first seen, moved or ended
-    tags: int = 0  # how many more ordinary tags there are
+    changed: set[int] = field(default_factory=set)  # repositories: a tag was first seen, moved or ended
+    tags: Counter[int] = field(default_factory=Counter)  # how many more ordinary tags each of them has
     counts: Counter[int] = field(default_factory=Counter)  # how many more of them name each artifact
     referring: set[int] = field(default_factory=set)  # a referrer tag names them now, or did until now
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    repository_id: int
+    at: int
+    changes: Mapping[TagName, TagChange]
+    absent: Sequence[TagName]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,50 +48,51 @@ class _Tag:
 
 
 class Moves:
-    """Finds what the tags of one look changed, then writes it: one statement for each kind of change."""
+    """Finds what the tags of some looks changed, then writes it: one statement for each kind of change."""
 
-    def __init__(
-        self,
-        db: Connection,
-        registry_id: int,
-        repository_id: int,
-        changes: Sequence[TagChange],
-        absent: Sequence[TagName],
-        at: int,
-    ) -> None:
-        """Read what is stored of the tags that are named; `at` in microseconds."""
+    def __init__(self, db: Connection, registry_id: int, looks: Mapping[int, RepositoryChanges]) -> None:
+        """Read what is stored of the tags that are named, by the keys of their repositories."""
         self.effects = TagEffects()
-        self._repository_id = repository_id
-        self._at = at
-        # A tag that was both seen and missed, as when pages shift while they are read, was seen.
-        self._changes = {change.name: change for change in changes}
-        self._absent = [name for name in absent if name not in self._changes]
-        self._stored = _load_tags(db, repository_id, (*self._changes, *self._absent))
-        self._subjects = _put_subjects(db, registry_id, self._changes)
+        self._looks = [_look(repository, changes) for repository, changes in looks.items()]
+        self._stored = _load_tags(db, self._looks)
+        self._subjects = _put_subjects(
+            db, registry_id, {name for look in self._looks for name in look.changes}
+        )
         self._moves: list[tuple[int, int | None, int | None, int]] = []
         self._rows: list[tuple[object, ...]] = []
         self._seen: list[tuple[object, ...]] = []
         self._changed: list[tuple[object, ...]] = []
         self._ended: list[tuple[int, int, int]] = []
 
-    def find(self, db: Connection, artifact_keys: Mapping[Digest, int]) -> None:
-        """Find what changed, given the key of each artifact that a tag names; nothing is written yet."""
-        new = [change for name, change in self._changes.items() if name not in self._stored]
-        for key, change in zip(next_keys(db, tag, len(new)), new, strict=True):
-            self._see_first(key, change, artifact_keys)
-        for name, stored in self._stored.items():
-            if name in self._changes:
-                self._see_again(stored, self._changes[name], artifact_keys)
-            elif stored.is_present:
-                self._end(stored)
+    def find(self, db: Connection, artifact_keys: Mapping[int, Mapping[Digest, int]]) -> None:
+        """Find what changed; nothing is written yet.
 
-    def _see_first(self, key: int, change: TagChange, artifact_keys: Mapping[Digest, int]) -> None:
+        `artifact_keys` has, by repository, the key of each artifact that a tag names.
+        """
+        new = [
+            (look, change)
+            for look in self._looks
+            for name, change in look.changes.items()
+            if name not in self._stored[look.repository_id]
+        ]
+        for key, (look, change) in zip(next_keys(db, tag, len(new)), new, strict=True):
+            self._see_first(look, key, change, artifact_keys[look.repository_id])
+        for look in self._looks:
+            for name, stored in self._stored[look.repository_id].items():
+                if name in look.changes:
+                    self._see_again(look, stored, look.changes[name], artifact_keys[look.repository_id])
+                elif stored.is_present:
+                    self._end(look, stored)
+
+    def _see_first(
+        self, look: _Look, key: int, change: TagChange, artifact_keys: Mapping[Digest, int]
+    ) -> None:
         target = None if change.digest is None else artifact_keys[change.digest]
         referrer_tag = parse_referrer_tag(change.name)
         self._rows.append(
             (
                 key,
-                self._repository_id,
+                look.repository_id,
                 change.name,
                 version_key(change.name),
                 target,
@@ -91,48 +100,50 @@ class Moves:
                 self._subjects.get(change.name),
                 int(referrer_tag is not None),
                 int(referrer_tag is not None and referrer_tag.form is ReferrerTagForm.FALLBACK),
-                self._at,
-                self._at,
+                look.at,
+                look.at,
             )
         )
-        self._count(referrer_tag is not None, None, target, 1)
-        self._move(key, None, target)
+        self._count(look, referrer_tag is not None, None, target, 1)
+        self._move(look, key, None, target)
 
-    def _see_again(self, stored: _Tag, change: TagChange, artifact_keys: Mapping[Digest, int]) -> None:
+    def _see_again(
+        self, look: _Look, stored: _Tag, change: TagChange, artifact_keys: Mapping[Digest, int]
+    ) -> None:
         old = stored.artifact_id if stored.is_present else None
         target = old if change.digest is None else artifact_keys[change.digest]
         subject = self._subjects.get(change.name)
         if target == old and stored.is_present and subject == stored.subject_id:
             # Without an answer, what it names was last seen when it was last seen.
             self._seen.append(
-                (None if change.digest is None else self._at, *_error_of(change.error), stored.key)
+                (None if change.digest is None else look.at, *_error_of(change.error), stored.key)
             )
             return
         has_moved = not stored.is_present or (old is not None and target != old)
-        changed_at = self._at if has_moved else None
-        self._changed.append((target, subject, *_error_of(change.error), self._at, changed_at, stored.key))
-        self._count(stored.is_referrer_tag, old, target, 0 if stored.is_present else 1)
-        self._move(stored.key, old, target)
+        changed_at = look.at if has_moved else None
+        self._changed.append((target, subject, *_error_of(change.error), look.at, changed_at, stored.key))
+        self._count(look, stored.is_referrer_tag, old, target, 0 if stored.is_present else 1)
+        self._move(look, stored.key, old, target)
 
-    def _end(self, stored: _Tag) -> None:
-        self._ended.append((self._at, self._at, stored.key))
-        self._count(stored.is_referrer_tag, stored.artifact_id, None, -1)
-        self._move(stored.key, stored.artifact_id, None)
+    def _end(self, look: _Look, stored: _Tag) -> None:
+        self._ended.append((look.at, look.at, stored.key))
+        self._count(look, stored.is_referrer_tag, stored.artifact_id, None, -1)
+        self._move(look, stored.key, stored.artifact_id, None)
 
-    def _count(self, is_referrer_tag: bool, old: int | None, new: int | None, tags: int) -> None:
+    def _count(self, look: _Look, is_referrer_tag: bool, old: int | None, new: int | None, tags: int) -> None:
         effects = self.effects
-        effects.is_changed = True
+        effects.changed.add(look.repository_id)
         named = [(key, step) for key, step in ((old, -1), (new, 1)) if key is not None]
         if is_referrer_tag:
             effects.referring.update(key for key, _ in named)
             return
-        effects.tags += tags
+        effects.tags[look.repository_id] += tags
         for key, step in named:
             effects.counts[key] += step
 
-    def _move(self, key: int, old: int | None, new: int | None) -> None:
+    def _move(self, look: _Look, key: int, old: int | None, new: int | None) -> None:
         if old != new:
-            self._moves.append((key, old, new, self._at))
+            self._moves.append((key, old, new, look.at))
 
     def write(self, db: Connection) -> None:
         """Write what was found; the artifacts that tags name must be there by now."""
@@ -183,20 +194,28 @@ _COLUMNS = (
 )
 
 
-def _load_tags(db: Connection, repository_id: int, names: Collection[TagName]) -> dict[TagName, _Tag]:
+def _look(repository_id: int, changes: RepositoryChanges) -> _Look:
+    by_name = {change.name: change for change in changes.tags}
+    # A tag that was both seen and missed, as when pages shift while they are read, was seen.
+    absent = [name for name in changes.absent_tags if name not in by_name]
+    return _Look(repository_id, microseconds_of(changes.at), by_name, absent)
+
+
+def _load_tags(db: Connection, looks: Sequence[_Look]) -> dict[int, dict[TagName, _Tag]]:
     found = read_rows(
         db,
         """
-        SELECT t.name, t.id, t.artifact_id, t.referrer_subject_id, t.is_referrer_tag, t.absent_at IS NULL
-        FROM {texts} AS k CROSS JOIN tag AS t WHERE t.repository_id = :repository AND t.name = k.value
+        SELECT t.repository_id, t.name, t.id, t.artifact_id, t.referrer_subject_id, t.is_referrer_tag,
+            t.absent_at IS NULL
+        FROM {text_groups} AS k
+        CROSS JOIN tag AS t WHERE t.repository_id = CAST(g.key AS BIGINT) AND t.name = k.value
         """,
-        {"repository": repository_id},
-        texts=names,
+        groups={look.repository_id: (*look.changes, *look.absent) for look in looks},
     )
-    return {
-        name: _Tag(key, target, subject, bool(is_referrer_tag), bool(is_present))
-        for name, key, target, subject, is_referrer_tag, is_present in found
-    }
+    tags: dict[int, dict[TagName, _Tag]] = {look.repository_id: {} for look in looks}
+    for repository, name, key, target, subject, is_referrer_tag, is_present in found:
+        tags[repository][name] = _Tag(key, target, subject, bool(is_referrer_tag), bool(is_present))
+    return tags
 
 
 def _put_subjects(db: Connection, registry_id: int, names: Iterable[TagName]) -> dict[TagName, int]:

@@ -8,8 +8,9 @@ leaves every figure that follows from it right.
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -27,7 +28,7 @@ from graph.store.changes import (
 )
 from graph.store.counters import count_repositories
 from graph.store.derived import derive
-from graph.store.sightings import set_sighting
+from graph.store.sightings import set_sightings
 from graph.store.tables import microseconds_of, moment_of, repository
 
 
@@ -58,7 +59,7 @@ def set_capabilities(db: Connection, registry_id: int, capabilities: Mapping[str
 
 def put_repository(db: Connection, registry_id: int, name: RepositoryName, at: datetime) -> int:
     """Return the key of the repository, which is new if nobody has named it before."""
-    return _put_repositories(db, registry_id, [name], at)[0]
+    return put_repositories(db, registry_id, {name: at})[name]
 
 
 def set_catalog_page(
@@ -68,15 +69,16 @@ def set_catalog_page(
 
     One that is absent stays so until somebody looks: some registries list repositories for ever.
     """
-    keys = _put_repositories(db, registry_id, names, at)
-    rows = [(microseconds_of(at), key) for key in keys]
+    keys = put_repositories(db, registry_id, dict.fromkeys(names, at))
+    rows = [(microseconds_of(at), key) for key in keys.values()]
     run_rows(db, "UPDATE repository SET listed_at = ? WHERE id = ?", rows)
-    return keys
+    return [keys[name] for name in names]
 
 
-def _put_repositories(
-    db: Connection, registry_id: int, names: Sequence[RepositoryName], at: datetime
-) -> list[int]:
+def put_repositories(
+    db: Connection, registry_id: int, names: Mapping[RepositoryName, datetime]
+) -> dict[RepositoryName, int]:
+    """Return the keys of the repositories; one that nobody has named before is new, and first seen then."""
     found = read_rows(
         db,
         """
@@ -87,13 +89,13 @@ def _put_repositories(
         texts=names,
     )
     keys: dict[RepositoryName, int] = dict(found)
-    new = [name for name in dict.fromkeys(names) if name not in keys]
+    new = [name for name in names if name not in keys]
     keys.update(zip(new, next_keys(db, repository, len(new)), strict=True))
     columns = ("id", "registry_id", "name", "namespace", "first_seen_at")
-    rows = [(keys[name], registry_id, name, namespace_of(name), microseconds_of(at)) for name in new]
+    rows = [(keys[name], registry_id, name, namespace_of(name), microseconds_of(names[name])) for name in new]
     insert_rows(db, repository, columns, rows)
     count_repositories(db, registry_id, new, 1)
-    return [keys[name] for name in names]
+    return keys
 
 
 def set_catalog_complete(db: Connection, registry_id: int, started_at: datetime) -> None:
@@ -296,44 +298,85 @@ def set_repository(db: Connection, repository_id: int, changes: RepositoryChange
     What is not named stays as it was. A repository that is absent takes its tags and artifacts with it; one
     that shows a tag, an artifact or its whole list of tags is back.
     """
-    registry_id, name, absent_at = read_rows(
-        db, "SELECT registry_id, name, absent_at FROM repository WHERE id = :id", {"id": repository_id}
-    )[0]
-    if changes.is_absent:
-        changes = _end_all(db, repository_id, changes)
-    sighting = set_sighting(db, registry_id, repository_id, changes)
-    derive(db, registry_id, repository_id, sighting.touched)
-    shows = bool(changes.tags or changes.present or changes.observed or changes.is_tag_list_complete)
-    is_absent = changes.is_absent or (absent_at is not None and not shows)
-    is_turned = is_absent != (absent_at is not None)
-    if is_turned:
-        count_repositories(db, registry_id, [name], -1 if is_absent else 1)
-    at = microseconds_of(changes.at)
-    run(
+    set_repositories(db, {repository_id: changes})
+
+
+def set_repositories(db: Connection, looks: Mapping[int, RepositoryChanges]) -> None:
+    """Write down one look at each of the repositories, given by their keys, as `set_repository` does.
+
+    Together: about forty statements do it, however many repositories there are.
+    """
+    found = read_rows(
+        db,
+        """
+        SELECT r.id, r.registry_id, r.name, r.absent_at
+        FROM {keys} AS k CROSS JOIN repository AS r WHERE r.id = k.value
+        """,
+        keys=looks,
+    )
+    stored = {key: _Repository(registry, name, absent_at) for key, registry, name, absent_at in found}
+    by_registry: dict[int, dict[int, RepositoryChanges]] = defaultdict(dict)
+    for key, changes in looks.items():
+        whole = _end_all(db, key, changes) if changes.is_absent else changes
+        by_registry[stored[key].registry_id][key] = whole
+    for registry_id, some in by_registry.items():
+        _set_in_registry(db, registry_id, stored, some)
+
+
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    registry_id: int
+    name: RepositoryName
+    absent_at: int | None
+
+
+def _set_in_registry(
+    db: Connection,
+    registry_id: int,
+    stored: Mapping[int, _Repository],
+    looks: Mapping[int, RepositoryChanges],
+) -> None:
+    sightings = set_sightings(db, registry_id, looks)
+    derive(db, registry_id, sightings.touched)
+    rows: list[tuple[Any, ...]] = []
+    turned: dict[bool, list[RepositoryName]] = {True: [], False: []}  # gone, and back
+    for key, changes in looks.items():
+        at, absent_at = microseconds_of(changes.at), stored[key].absent_at
+        shows = bool(changes.tags or changes.present or changes.observed or changes.is_tag_list_complete)
+        is_absent = changes.is_absent or (absent_at is not None and not shows)
+        is_turned = is_absent != (absent_at is not None)
+        if is_turned:
+            turned[is_absent].append(stored[key].name)
+        rows.append(
+            (
+                sightings.tags.get(key, 0),
+                changes.completeness,
+                at if changes.is_tag_list_complete else None,
+                at if changes.is_crawled else None,
+                at if key in sightings.changed or is_turned else None,
+                (at if is_turned else absent_at) if is_absent else None,
+                None if changes.error is None else changes.error.code,
+                None if changes.error is None else changes.error.message,
+                key,
+            )
+        )
+    for is_absent, names in turned.items():
+        count_repositories(db, registry_id, names, -1 if is_absent else 1)
+    run_rows(
         db,
         """
         UPDATE repository
-        SET tag_count = tag_count + :tags,
-            completeness = COALESCE(:completeness, completeness),
-            observed_at = COALESCE(:observed_at, observed_at),
-            crawled_at = COALESCE(:crawled_at, crawled_at),
-            changed_at = COALESCE(:changed_at, changed_at),
-            absent_at = :absent_at,
-            error_code = :code,
-            error_message = :message
-        WHERE id = :id
+        SET tag_count = tag_count + ?,
+            completeness = COALESCE(?, completeness),
+            observed_at = COALESCE(?, observed_at),
+            crawled_at = COALESCE(?, crawled_at),
+            changed_at = COALESCE(?, changed_at),
+            absent_at = ?,
+            error_code = ?,
+            error_message = ?
+        WHERE id = ?
         """,
-        {
-            "tags": sighting.tags,
-            "completeness": changes.completeness,
-            "observed_at": at if changes.is_tag_list_complete else None,
-            "crawled_at": at if changes.is_crawled else None,
-            "changed_at": at if sighting.is_changed or is_turned else None,
-            "absent_at": (at if is_turned else absent_at) if is_absent else None,
-            "code": None if changes.error is None else changes.error.code,
-            "message": None if changes.error is None else changes.error.message,
-            "id": repository_id,
-        },
+        rows,
     )
 
 

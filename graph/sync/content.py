@@ -24,7 +24,7 @@ from graph.errors import (
 )
 from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest
-from graph.oci.image import ImageConfig, parse_image_config
+from graph.oci.image import ImageSummary, summarize_image_config
 from graph.oci.manifest import ImageManifest, Manifest, parse_manifest
 from graph.oci.media_types import is_image_config
 from graph.oci.reference import RepositoryName
@@ -277,9 +277,9 @@ def image_config_of(manifest: Manifest) -> Descriptor | None:
     return manifest.config if is_image_config(manifest.config.media_type) else None
 
 
-def _parse_config(data: bytes) -> ImageConfig | None:
+def _parse_config(data: bytes) -> ImageSummary | None:
     try:
-        return parse_image_config(data)
+        return summarize_image_config(data)
     except ContentError:
         return None
 

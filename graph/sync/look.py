@@ -13,8 +13,8 @@ from graph.errors import RegistryUnknownError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.store.changes import Failure, KnownRepository, NewManifest, RepositoryChanges
-from graph.store.content import put_manifests
-from graph.store.observations import load_known, put_repository, set_repository
+from graph.store.findings import Findings, write_findings
+from graph.store.observations import load_known
 from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.patience import Patience
@@ -116,13 +116,8 @@ class Look:
         if self._key is None and not _shows_repository(observed):
             self.seen = Seen()
             return
-        if self._key is None:
-            self._key = await store.write(put_repository, self.upstream.key, self.name, self.at)
-        if manifests:
-            # Apart from what follows: bytes without an artifact are no lie, and a kill in between costs
-            # nothing.
-            await store.write(put_manifests, self.upstream.key, manifests, self.at)
-        await store.write(set_repository, self._key, changes)
+        findings = Findings(self.upstream.key, self.name, changes, manifests)
+        self._key = await store.write_together(write_findings, findings, weight=findings.weight)
         self._is_behind = True
         for digest, artifact in observed.artifacts.items():
             if artifact.failure is not None:

@@ -1,6 +1,7 @@
 """Image configs: read leniently, mapped to layers only when the counts agree."""
 
 import json
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from graph.oci.image import (
     item_of_layer,
     parse_image_config,
     steps_of,
+    summarize_image_config,
 )
 
 EMPTY = ImageConfig(
@@ -44,7 +46,11 @@ EMPTY = ImageConfig(
 
 
 def read(document: Any) -> ImageConfig:
-    return parse_image_config(json.dumps(document).encode())
+    """The config; its summary, read from the same bytes, never says anything else."""
+    data = json.dumps(document).encode()
+    config, summary = parse_image_config(data), summarize_image_config(data)
+    assert asdict(summary) == {field.name: getattr(config, field.name) for field in fields(summary)}
+    return config
 
 
 def entry(created_by: str, created: datetime | None = None, is_empty_layer: bool = False) -> History:
@@ -181,9 +187,10 @@ def test_empty_entrypoint_is_given() -> None:
 
 @pytest.mark.parametrize("data", [b"[]", b"null", b"1", b"", b"<html>", b'{"a":1,"a":2}', b'["\\ud800"]'])
 def test_config_that_is_no_object_is_refused(data: bytes) -> None:
-    """Only a JSON object is a config."""
-    with pytest.raises(MalformedManifestError):
-        parse_image_config(data)
+    """Only a JSON object is a config, and has a summary."""
+    for parse in (parse_image_config, summarize_image_config):
+        with pytest.raises(MalformedManifestError):
+            parse(data)
 
 
 def test_config_past_the_limit_is_too_large() -> None:

@@ -99,10 +99,10 @@ def test_other_repositories_cost_nothing(writer: Writer) -> None:
     assert among < 1.25 * alone
 
 
-# What may be walked, by the names the statements give it: the list that came in (`k`), what was found on
-# the way, and tables that hold only this write. Every real table has one letter, or its own name.
+# What may be walked, by the names the statements give it: the list that came in (`k`, of each `g`), what was
+# found on the way, and tables that hold only this write. Every real table has one letter, or its own name.
 WALKABLE = re.compile(
-    r"SCAN (k|below|up|down|held|change|total|more|turned|content_\w+|blob_change|CONSTANT|\(|\d+)( |$)"
+    r"SCAN (k|g|below|up|down|held|change|total|more|turned|content_\w+|blob_\w+|CONSTANT|\(|\d+)( |$)"
 )
 # A search by nothing but the registry or the repository is a walk through all of it.
 WHOLE = re.compile(r"\((registry_id|repository_id)=\?\)$")

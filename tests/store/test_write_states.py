@@ -1,8 +1,9 @@
 """Any sequence of looks leaves every figure right: against the oracle, and against a recount."""
 
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -34,7 +35,7 @@ from graph.store.changes import (
 )
 from graph.store.content import put_manifests
 from graph.store.engine import Store, open_store
-from graph.store.observations import set_catalog_page, set_registries, set_repository
+from graph.store.observations import set_catalog_page, set_registries, set_repositories
 from graph.store.recount import recount
 from store_oracle import Oracle, Repository
 from store_writes import DENIED, START, fetched
@@ -105,6 +106,7 @@ class Looks(RuleBasedStateMachine):
         self.store = open_store(":memory:")
         self.oracle = Oracle()
         self.now = START
+        self.waiting: dict[str, tuple[RepositoryChanges, Callable[[], None]]] = {}
         with self.store.transaction() as db:
             configured = ConfiguredRegistry(RegistryName("registry"), "http://registry", "oci")
             (self.registry,) = set_registries(db, [configured], START)
@@ -135,6 +137,7 @@ class Looks(RuleBasedStateMachine):
         absent=some,
         with_sizes=st.booleans(),
         is_complete=st.booleans(),
+        is_last=st.booleans(),
     )
     def look(
         self,
@@ -146,8 +149,11 @@ class Looks(RuleBasedStateMachine):
         absent: set[str],
         with_sizes: bool,
         is_complete: bool,
+        is_last: bool,
     ) -> None:
-        """A repository is looked at, in whole or in part."""
+        """A repository is looked at, in whole or in part; written down with the looks at others before it."""
+        if name in self.waiting:
+            self._write()
         targets = {tag: None if content is None else _digest(content) for tag, content in tags.items()}
         claimed = {_digest(name): UNIVERSE[name].size + 1 if with_sizes else None for name in sorted(present)}
         changes = RepositoryChanges(
@@ -161,24 +167,34 @@ class Looks(RuleBasedStateMachine):
             absent=[_digest(content) for content in sorted(absent)],
             is_tag_list_complete=is_complete,
         )
-        self._set(name, changes)
         seen: dict[str, int | None] = {**dict.fromkeys(changes.observed), **claimed}
-        self.oracle.look(name, dict(targets), absent_tags, seen, set(changes.absent), is_complete)
+        tell = partial(
+            self.oracle.look, name, dict(targets), absent_tags, seen, set(changes.absent), is_complete
+        )
+        self.waiting[name] = (changes, tell)
+        if is_last:
+            self._write()
 
     @rule(name=names)
     def end(self, name: str) -> None:
         """A repository is gone."""
-        self._set(name, RepositoryChanges(self._tick(), is_absent=True))
-        self.oracle.end(name)
+        if name in self.waiting:
+            self._write()
+        self.waiting[name] = (RepositoryChanges(self._tick(), is_absent=True), partial(self.oracle.end, name))
+        self._write()
 
     def _tick(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now
 
-    def _set(self, name: str, changes: RepositoryChanges) -> None:
+    def _write(self) -> None:
         assert self.store is not None
         with self.store.transaction() as db:
-            set_repository(db, self.keys[name], changes)
+            looks = {self.keys[name]: changes for name, (changes, _) in self.waiting.items()}
+            set_repositories(db, looks)
+        for _, tell in self.waiting.values():
+            tell()
+        self.waiting.clear()
 
     @invariant()
     def is_right(self) -> None:
