@@ -23,6 +23,12 @@ from graph.schema.nodes import Node
 from graph.schema.platform import Platform, platform_of
 from graph.schema.scalars import ByteCount
 from graph.schema.staleness import Observation, Outcome, aged, freshen
+from graph.schema.storage import (
+    Storage,
+    artifact_storage_key,
+    load_artifact_storage,
+    pick_exclusive_bytes,
+)
 from graph.schema.tag import load_repositories
 from graph.store import manifests, referrers, tags
 from graph.store.pages import PageRequest
@@ -218,6 +224,18 @@ class Artifact(Node):
     size: ByteCount | None = strawberry.field(
         description="The bytes of everything it needs: its manifest, config and layers, of an index those of "
         "all its platforms, each digest once. Null while a manifest among them is not known."
+    )
+    storage: Storage | None = batched(
+        load_artifact_storage,
+        key=artifact_storage_key,
+        description="What it takes in storage with what it lists, if it is an index.",
+    )
+    exclusive_bytes: ByteCount | None = batched(
+        load_artifact_storage,
+        key=artifact_storage_key,
+        pick=pick_exclusive_bytes,
+        description="What would be freed if it were deleted: the bytes that nothing else in the registry "
+        "uses. What it lists goes with it, unless a tag or another index holds it.",
     )
     untagged: UntaggedReason | None = strawberry.field(
         description="Why it is there although no ordinary tag names it. Null: a tag does."

@@ -12,6 +12,7 @@ from graph.schema.inputs import RepositoryFilterArgument, RepositoryOrderArgumen
 from graph.schema.links import RepositoryConnection
 from graph.schema.nodes import Node
 from graph.schema.registry import Registry
+from graph.schema.storage import Storage, load_namespace_storage
 from graph.store import repositories
 from graph.store.pages import PageRequest
 
@@ -50,4 +51,9 @@ class Namespace(Node):
         load_repositories,
         key=lambda row: row.key,
         description="The repositories below it, at any depth. Default order: by name.",
+    )
+    storage: Storage | None = batched(
+        load_namespace_storage,
+        key=lambda row: row.key,
+        description="What all repositories below it take in storage together.",
     )

@@ -12,7 +12,7 @@ from graph.schema.artifact import Artifact
 from graph.schema.batches import Answer
 from graph.schema.connections import Connection, Listed
 from graph.schema.context import Context
-from graph.schema.enums import Reuse
+from graph.schema.enums import Reuse, Scope
 from graph.schema.fields import batched
 from graph.schema.ids import MAX_LOOK_UPS, parse_id
 from graph.schema.layer import Layer
@@ -29,6 +29,8 @@ from graph.schema.pull import (
 )
 from graph.schema.registry import Registry
 from graph.schema.repository import Repository
+from graph.schema.sets import ArtifactsArgument, RepositoriesArgument, SetRegistryArgument, parse_set
+from graph.schema.storage import ScopeArgument, Storage, load_set_storage
 from graph.store import repositories
 from graph.store.pages import PageRequest
 from graph.store.visibility import Visibility
@@ -186,6 +188,19 @@ def _rollout(
     return ask_rollout(info.context, question, info.path)
 
 
+def _storage(
+    info: Info,
+    artifacts: ArtifactsArgument = None,
+    repositories: RepositoriesArgument = None,
+    registry: SetRegistryArgument = None,
+    scope: ScopeArgument = Scope.ALL,
+) -> Any:
+    named = parse_set(
+        info.context.registries, artifacts=artifacts, repositories=repositories, registry=registry
+    )
+    return ask(info.context, load_set_storage, (named, scope), info.path, max(1, named.name_count))
+
+
 def _check_look_ups(names: Sequence[object]) -> None:
     if len(names) > MAX_LOOK_UPS:
         raise QueryTooCostlyError(len(names), MAX_LOOK_UPS)
@@ -224,6 +239,12 @@ class Query:
         resolver=_layers,
         description="The layers with these digests, in the same order; null for one that no artifact uses. "
         "This is how to look up many at once.",
+    )
+    storage: Storage | None = strawberry.field(
+        resolver=_storage,
+        description="What any set of artifacts takes in storage: named one by one, as whole repositories, or "
+        "both. Answered from what is stored; one error names the members that are not. A set may span "
+        "registries, which share nothing: their figures add.",
     )
     search: SearchConnection | None = batched(
         search, key=lambda _: 0, description="Repositories by a part of their name, sorted by name."

@@ -25,6 +25,7 @@ from graph.schema.inputs import (
 from graph.schema.links import ArtifactConnection, LayerConnection, NamespaceConnection, RepositoryConnection
 from graph.schema.nodes import Node
 from graph.schema.staleness import Observation, aged, freshen
+from graph.schema.storage import Storage, load_registry_storage
 from graph.store import artifacts, layers, namespaces, registries, repositories, rows
 from graph.store.bases import registry_basis
 from graph.store.pages import Page, PageRequest
@@ -263,6 +264,11 @@ class Registry(Node):
         key=lambda row: row.key,
         description="The layers of all its repositories, each once. Most layers are used once: to see what "
         "is shared, sort by `SAVED_BYTES` or give `sharedByAtLeast: 2`.",
+    )
+    storage: Storage | None = batched(
+        load_registry_storage,
+        key=lambda row: row.key,
+        description="What all it holds takes in storage.",
     )
     sync: SyncStatus | None = batched(
         load_statuses,

@@ -26,6 +26,7 @@ from graph.schema.links import ArtifactConnection, ArtifactLink, LayerConnection
 from graph.schema.nodes import Node
 from graph.schema.registry import Registry
 from graph.schema.staleness import Observation, Outcome, aged, freshen
+from graph.schema.storage import Storage, load_repository_storage
 from graph.store import artifacts, layers, rows, tags
 from graph.store.pages import Page, PageRequest
 from graph.store.rows import ArtifactRow, RepositoryRow
@@ -237,6 +238,11 @@ class Repository(Node):
         load_layers,
         key=key_of,
         description="The layers of all its artifacts, each once.",
+    )
+    storage: Storage | None = batched(
+        load_repository_storage,
+        key=lambda row: (row.key, row.observed_at is not None),
+        description="What all it holds takes in storage. Nothing is asked of the registry for it.",
     )
     completeness: Completeness = strawberry.field(
         description="How much of what it holds can have been seen: plain registries cannot list untagged "

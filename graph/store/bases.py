@@ -72,7 +72,6 @@ def load_set_basis(
     visibility: Visibility,
     repository_keys: Collection[int],
     scope: Scope,
-    *,
     is_open: bool = False,
 ) -> BasisRow:
     """Return what figures over a set of artifacts of these repositories stand on.

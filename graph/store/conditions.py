@@ -167,6 +167,17 @@ def is_layer(table: FromClause) -> ColumnElement[Any]:
     return literal_column(f"{table.name}.is_layer")  # type: ignore[attr-defined]  # a table or an alias
 
 
+def is_partly_live(table: FromClause) -> ColumnElement[Any]:
+    """Return the condition that live and dangling artifacts use a row of `blob` that the registry keeps,
+    spelled as the index on them spells it.
+    """
+    name = table.name  # type: ignore[attr-defined]  # a table or an alias
+    return literal_column(
+        f"{name}.live_artifact_count > 0 AND {name}.live_artifact_count < {name}.artifact_count"
+        f" AND NOT {name}.is_foreign"
+    )
+
+
 def is_unknown(table: FromClause) -> ColumnElement[Any]:
     """Return the condition that a row of `artifact` is present and its manifest not known, spelled as the
     index on them spells it.

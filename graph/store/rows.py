@@ -104,6 +104,24 @@ class BasisRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageRow:
+    """What artifacts take in storage (concepts, "Sizes"); bytes of one digest count once per registry, but
+    in `logical_bytes`.
+    """
+
+    artifact_count: int
+    layer_count: int
+    logical_bytes: int
+    stored_bytes: int
+    exclusive_bytes: int
+
+    @property
+    def shared_bytes(self) -> int:
+        """What would stay if they went, since others use it too."""
+        return self.stored_bytes - self.exclusive_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class NamespaceRow:
     """A prefix of repository names; `repository_count` counts at any depth below it (concept C4)."""
 

@@ -5,10 +5,10 @@ one, and whole repositories, whose artifacts are never listed: what a repository
 data. Who belongs to a set and who goes with it is decided by `oci.sets`. What is absent is in no set.
 """
 
-from collections import defaultdict
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     CTE,
@@ -73,8 +73,7 @@ class Neighbourhood:
         self.parents[child].append(parent)
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """What a set weighs. Bytes of one digest count once per registry, but in `logical_bytes`."""
 
     layer_count: int = 0
@@ -278,6 +277,27 @@ def weigh_set(
     for _, *sums in db.execute(weigh_uses(used.subquery("used"), visibility)):
         return Weight(*sums)
     return Weight()
+
+
+def weigh_contents(
+    members: Collection[int], leaving: Set[int], contents: Mapping[int, Collection[Use]]
+) -> Weight:
+    """Return what artifacts whose contents were read weigh; `leaving` are those that go with the set."""
+    blobs: dict[int, Use] = {}
+    left: Counter[int] = Counter()  # uses by those that go
+    logical = 0
+    for member in members:
+        for use in contents.get(member, ()):
+            blobs[use.blob_key] = use
+            logical += use.size
+            left[use.blob_key] += member in leaving
+    stored = [use for use in blobs.values() if not use.is_foreign]
+    return Weight(
+        sum(use.is_layer for use in blobs.values()),
+        logical,
+        sum(use.size for use in stored),
+        sum(use.size for use in stored if left[use.blob_key] == use.artifact_count),
+    )
 
 
 def uses_in(scope: Scope) -> Column[int]:

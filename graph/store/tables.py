@@ -203,6 +203,16 @@ for _name, _columns in {
 }.items():
     Index(_name, *_columns, sqlite_where=_layer, postgresql_where=_layer)
 
+# What live and dangling artifacts share: not exclusive to the live ones, and nowhere counted.
+_partly_live = text("live_artifact_count > 0 AND live_artifact_count < artifact_count AND NOT is_foreign")
+Index(
+    "ix_blob_partly_live",
+    blob.c.registry_id,
+    blob.c.size,
+    sqlite_where=_partly_live,
+    postgresql_where=_partly_live,
+)
+
 document = Table(  # the exact bytes of manifests and configs, apart so that the others stay small
     "document",
     metadata,

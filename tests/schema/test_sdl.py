@@ -118,6 +118,7 @@ def test_words_are_those_of_the_store() -> None:
         (enums.ArtifactKind, ArtifactKind),
         (enums.UntaggedReason, Untagged),
         (enums.Completeness, rows.Completeness),
+        (enums.Scope, rows.Scope),
         (enums.SyncState, rows.SyncState),
         (enums.CapabilityName, Capability),
         (enums.CapabilityState, CapabilityState),

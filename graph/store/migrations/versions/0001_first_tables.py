@@ -119,6 +119,12 @@ def _create_blob() -> None:
     op.create_index("ix_blob_layer_size", "blob", ["registry_id", "size"], **layer)
     op.create_index("ix_blob_saved", "blob", ["registry_id", "saved_bytes"], **layer)
     op.create_index("ix_blob_shared", "blob", ["registry_id", "repository_count"], **layer)
+    op.create_index(
+        "ix_blob_partly_live",
+        "blob",
+        ["registry_id", "size"],
+        **_where("live_artifact_count > 0 AND live_artifact_count < artifact_count AND NOT is_foreign"),
+    )
 
 
 def _create_namespace() -> None:
