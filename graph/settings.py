@@ -100,9 +100,33 @@ class RegistrySettings(BaseModel):
     password: SecretStr | None = Field(
         default=None, validate_default=True, description="The password or token of `username`."
     )
+    auth_file: Path | None = Field(
+        default=None,
+        description="A `config.json` of Docker or `auth.json` of containers to take the login from, with the "
+        "credential helpers it names. Read only when named here.",
+    )
     token_hosts: tuple[str, ...] = Field(
         default=(),
         description="Other hosts the registry's token server may be on; the password goes there too.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) of authorities to trust besides the system's, for this registry.",
+    )
+    client_certificate: Path | None = Field(
+        default=None, description="A certificate (PEM) to show to the registry, its key with it or apart."
+    )
+    client_key: Path | None = Field(
+        default=None, description="The key (PEM) of `client_certificate`, where that does not hold it."
+    )
+    skip_tls_verification: bool = Field(
+        default=False,
+        description="Believe any certificate: whoever is in between reads the password and makes up answers.",
+    )
+    proxy: str | None = Field(
+        default=None,
+        description="An HTTP proxy, `http://host:port`, for every request to this registry. No variable such "
+        "as `HTTPS_PROXY` is looked at.",
     )
     concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
     page_size: int = Field(
@@ -138,6 +162,30 @@ class RegistrySettings(BaseModel):
             return parse_registry_name(name or urlsplit(info.data["url"]).netloc)
         except InvalidNameError as error:
             raise ValueError(str(error)) from error
+
+    @field_validator("ca_file", "client_certificate", "client_key")
+    @classmethod
+    def _check_file(cls, file: Path | None) -> Path | None:
+        if file is not None and not os.access(file, os.R_OK):
+            raise ValueError(f"{file} cannot be read")
+        return file
+
+    @field_validator("client_key")
+    @classmethod
+    def _need_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key is not None and info.data.get("client_certificate") is None:
+            raise ValueError("is of use with client_certificate only")
+        return key
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, proxy: str | None) -> str | None:
+        if proxy is not None:
+            parts = urlsplit(proxy)
+            plain = parts.scheme == "http" and parts.hostname and parts.path in ("", "/") and not parts.query
+            if not plain or "@" in parts.netloc:
+                raise ValueError("must be http://host:port, without user or password")
+        return proxy
 
     @field_validator("password")
     @classmethod

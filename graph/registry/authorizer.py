@@ -20,9 +20,10 @@ from graph.registry.auth import (
     token_flow,
 )
 from graph.registry.headers import parse_challenges
+from graph.registry.identity import IdentitySource
 from graph.registry.origin import Origin
 from graph.registry.tokens import TokenCache, TokenKey
-from graph.registry.wire import Login, Reply, Request
+from graph.registry.wire import Login, Reply, Request, repository_of
 
 # Scopes remembered that a registry wanted in place of ours; one repository has one or two.
 MAX_LEARNED_SCOPES = 4096
@@ -35,14 +36,14 @@ class Authorizer:
         self,
         registry: RegistryName,
         origin: Origin,
-        credentials: Credentials | None,
+        identity: IdentitySource,
         token_hosts: Sequence[str],
         clock: Callable[[], datetime],
         send: Callable[[Request], Awaitable[Reply]],
     ) -> None:
         self._registry = registry
         self._origin = origin
-        self._credentials = credentials
+        self._identity = identity
         self._token_hosts = tuple(token_hosts)
         self._clock = clock
         self._send = send
@@ -56,8 +57,8 @@ class Authorizer:
 
     async def prepare(self, request: Request) -> str | None:
         """The header to send at once, from what the registry asked for before; None if it never asked."""
-        credentials = self._credentials
         if request.login is not Login.CHALLENGE:
+            credentials = await self._identify(request)
             if credentials is None or request.login is Login.NONE:
                 return None
             if request.login is Login.BEARER:
@@ -65,11 +66,11 @@ class Authorizer:
             return credentials.authorization()
         match self._scheme:
             case Bearer() as bearer:
-                return await self._obtain(
-                    bearer, self._learned_scopes.get(request.scope, request.scope), refused=None
-                )
-            case Basic() if credentials is not None:
-                return credentials.authorization()
+                scope = self._learned_scopes.get(request.scope, request.scope)
+                return await self._obtain(request, bearer, scope, refused=None)
+            case Basic():
+                credentials = await self._identify(request)
+                return None if credentials is None else credentials.authorization()
             case _:
                 return None
 
@@ -80,19 +81,20 @@ class Authorizer:
         """
         if request.login is not Login.CHALLENGE:
             raise request.error(RegistryDeniedError, "refuses the credentials", http_status=401)
+        credentials = await self._identify(request)
         challenges = parse_challenges(reply.headers.get_list("www-authenticate"))
         try:
-            scheme = choose_scheme(challenges, self._origin, self._token_hosts, self._credentials)
+            scheme = choose_scheme(challenges, self._origin, self._token_hosts, credentials)
         except ValueError as error:
             raise request.error(RegistryDeniedError, str(error), http_status=401) from None
         self._scheme = scheme
         if isinstance(scheme, Bearer):
             scope = choose_scope(request.scope, scheme.scope)
             self._learn(request.scope, scope)
-            offer = await self._obtain(scheme, scope, refused=sent)
+            offer = await self._obtain(request, scheme, scope, refused=sent)
         else:
             # `choose_scheme` takes Basic only where there are credentials.
-            offer = self._credentials.authorization() if self._credentials is not None else ""
+            offer = credentials.authorization() if credentials is not None else ""
         if not offer or offer == sent:
             raise request.error(RegistryDeniedError, "refuses the credentials", http_status=401)
         return offer
@@ -104,18 +106,22 @@ class Authorizer:
             if len(self._learned_scopes) > MAX_LEARNED_SCOPES:
                 del self._learned_scopes[next(iter(self._learned_scopes))]
 
-    async def _obtain(self, bearer: Bearer, scope: str | None, refused: str | None) -> str:
-        identity = self._credentials.username if self._credentials is not None else None
+    async def _identify(self, request: Request) -> Credentials | None:
+        return (await self._identity.identify(repository_of(request.scope))).credentials
+
+    async def _obtain(self, request: Request, bearer: Bearer, scope: str | None, refused: str | None) -> str:
+        credentials = await self._identify(request)
+        identity = credentials.username if credentials is not None else None
         key = TokenKey(bearer.realm, bearer.service, identity, scope)
         self._tokens.discard(key, refused)
 
         async def fetch() -> Token:
-            return await self._fetch(bearer, scope)
+            return await self._fetch(bearer, scope, credentials)
 
         return (await self._tokens.obtain(key, fetch)).authorization()
 
-    async def _fetch(self, bearer: Bearer, scope: str | None) -> Token:
-        flow = token_flow(self._registry, bearer, scope, self._credentials, self._clock())
+    async def _fetch(self, bearer: Bearer, scope: str | None, credentials: Credentials | None) -> Token:
+        flow = token_flow(self._registry, bearer, scope, credentials, self._clock())
         request = next(flow)
         while True:
             try:

@@ -29,16 +29,17 @@ from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest, compute_digest, parse_digest, verify_digest
 from graph.oci.media_types import strip_parameters
 from graph.oci.reference import RegistryName, RepositoryName, TagName
-from graph.registry.auth import Credentials
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.dialects import Dialect, choose_dialect
 from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.exchange import Exchange, RetryPolicy
+from graph.registry.identity import Identity, IdentitySource, open_identity
 from graph.registry.ledger import Ledger
 from graph.registry.listing import Pager
 from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
 from graph.registry.reader import PageReader
 from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
+from graph.registry.tls import make_tls_context
 from graph.registry.transport import RegistryTransport
 from graph.registry.wire import MAX_CONFIG_BYTES, Endpoint, Reply, Request, next_query
 from graph.settings import RegistrySettings
@@ -75,12 +76,13 @@ class RegistryClient:
         transport: httpx.AsyncBaseTransport | None = None,
         *,
         dialect: Dialect | None = None,
+        identity: IdentitySource | None = None,
         retries: RetryPolicy | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         """`transport` takes the place of the network, and is closed with the client.
 
-        Raises SettingsError for a dialect that does not exist.
+        Raises SettingsError for a dialect that does not exist and an `auth_file` that cannot be read.
         """
         self.name: RegistryName = settings.name
         self.dialect: Dialect = dialect or choose_dialect(settings)
@@ -89,18 +91,19 @@ class RegistryClient:
         self._probe = asyncio.Lock()
         origin = parse_origin(settings.url)
         self._endpoint = Endpoint(settings.name, origin)
-        guard = AddressGuard(origin, map(host_of, settings.token_hosts))
-        credentials = None
-        if settings.username is not None and settings.password is not None:
-            credentials = Credentials(settings.username, settings.password.get_secret_value())
+        proxies = [] if settings.proxy is None else [parse_origin(settings.proxy).host]
+        named = [*map(host_of, settings.token_hosts), *proxies]
+        verify = make_tls_context(settings) if transport is None else True
+        self._identity = identity or open_identity(settings, clock)
 
-        def open_exchange(origin: Origin, guard: AddressGuard) -> Exchange:
+        def open_exchange(origin: Origin) -> Exchange:
+            guard = AddressGuard(origin, named)
             return Exchange(
                 Endpoint(settings.name, origin),
-                transport or RegistryTransport(guard),
+                transport or RegistryTransport(guard, verify=verify, proxy=settings.proxy),
                 guard=guard,
                 ledger=self.ledger,
-                credentials=credentials,
+                identity=self._identity,
                 token_hosts=settings.token_hosts,
                 concurrency=settings.concurrency,
                 timeout=settings.timeout,
@@ -108,12 +111,9 @@ class RegistryClient:
                 clock=clock,
             )
 
-        self._exchange = open_exchange(origin, guard)
+        self._exchange = open_exchange(origin)
         # A vendor's own API is another origin with connections and a login of its own.
-        self._apis = {
-            api: open_exchange(parse_origin(api), AddressGuard(parse_origin(api)))
-            for api in self.dialect.apis
-        }
+        self._apis = {api: open_exchange(parse_origin(api)) for api in self.dialect.apis}
         self._reader = PageReader(settings.name, str(origin), self._ask, settings.page_size)
 
     def __repr__(self) -> str:
@@ -135,6 +135,10 @@ class RegistryClient:
     async def _ask(self, request: Request) -> Reply:
         exchange = self._exchange if request.api is None else self._apis[request.api]
         return await exchange.ask(request)
+
+    async def identify(self) -> Identity:
+        """Who we are to this registry, and where that is written down; no request is made to it."""
+        return await self._identity.identify(None)
 
     async def ping(self) -> None:
         """Nothing, if the registry answers `/v2/` to us; raises RegistryError if not."""

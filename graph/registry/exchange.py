@@ -30,8 +30,8 @@ from graph.errors import (
     RegistryProtocolError,
     RegistryUnreachableError,
 )
-from graph.registry.auth import Credentials
 from graph.registry.authorizer import Authorizer
+from graph.registry.identity import IdentitySource
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.origin import AddressGuard, parse_origin, resolve_redirect
 from graph.registry.transport import explain_failure
@@ -75,7 +75,7 @@ class Exchange:
         *,
         guard: AddressGuard,
         ledger: Ledger,
-        credentials: Credentials | None,
+        identity: IdentitySource,
         token_hosts: Sequence[str],
         concurrency: int,
         timeout: float,
@@ -92,7 +92,7 @@ class Exchange:
         self._slots = asyncio.Semaphore(concurrency)
         self._resume_at = -math.inf
         self._authorizer = Authorizer(
-            endpoint.registry, endpoint.origin, credentials, token_hosts, clock, self._send_token_request
+            endpoint.registry, endpoint.origin, identity, token_hosts, clock, self._send_token_request
         )
 
     def __repr__(self) -> str:

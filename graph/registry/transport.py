@@ -107,11 +107,16 @@ class RegistryTransport(AiohttpTransport):
         *,
         verify: ssl.SSLContext | bool = True,
         resolver: AbstractResolver | None = None,
+        proxy: str | None = None,
     ) -> None:
-        """`verify`: a context with other authorities; `resolver`: another way to look up names."""
+        """`verify`: a context with other authorities; `resolver`: another way to look up names.
+
+        Through a `proxy` it is the proxy that looks names up, so that the guard sees the texts of hosts only.
+        """
         super().__init__(verify=verify, trust_env=False)
         self._guard = guard
         self._resolver = resolver
+        self._proxy = URL(proxy) if proxy is not None else None
 
     def get_client(self) -> aiohttp.ClientSession:
         """The session, made when the first request runs, since it belongs to that event loop."""
@@ -144,6 +149,7 @@ class RegistryTransport(AiohttpTransport):
                 data=request.content or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT),
+                proxy=self._proxy,
             )
         except _FOREIGN as error:
             failure = _translate(error)

@@ -199,6 +199,12 @@ def pull_scope(repository: RepositoryName) -> str:
     return f"repository:{repository}:pull"
 
 
+def repository_of(scope: str | None) -> str | None:
+    """The repository that a scope of ours is about; None for the registry itself."""
+    kind, _, rest = (scope or "").partition(":")
+    return rest.rpartition(":")[0] if kind == "repository" else None
+
+
 CATALOG_SCOPE: Final = "registry:catalog:*"
 
 

@@ -1,0 +1,110 @@
+"""Who we are to one registry, wherever that is written down, and how long it may be believed.
+
+Rules of this file: what a source says is asked for when it is first needed and kept for a while; several who
+need it at once ask once. Which source was used can be told (`source`), its secret cannot.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from graph.errors import SettingsError
+from graph.registry.auth import Credentials
+from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file
+from graph.registry.credential_helper import ask_helper
+from graph.settings import RegistrySettings
+
+# Seconds that a helper's answer is believed. The shortest-lived that helpers are known to give, those of
+# Google, last an hour and may be half over.
+HELPER_LIFETIME = 900.0
+
+ANONYMOUS = "nobody (anonymous)"
+
+Ask = Callable[[str, str], Awaitable[Credentials | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are for one request, and where that is written down."""
+
+    source: str
+    credentials: Credentials | None
+
+
+class IdentitySource(Protocol):
+    """Where it is written down who we are."""
+
+    async def identify(self, repository: str | None) -> Identity:
+        """Who we are when we ask about the repository, or about the registry itself."""
+
+
+class FixedIdentity:
+    """The settings say it, or nothing does."""
+
+    def __init__(self, source: str, credentials: Credentials | None) -> None:
+        self._identity = Identity(source, credentials)
+
+    async def identify(self, repository: str | None) -> Identity:
+        """The same for every repository."""
+        return self._identity
+
+
+class FileIdentity:
+    """A file of Docker or containers says it, or names a helper that knows."""
+
+    def __init__(
+        self,
+        path: Path,
+        file: AuthFile,
+        registry: str,
+        clock: Callable[[], datetime],
+        ask: Ask = ask_helper,
+    ) -> None:
+        self._path = path
+        self._file = file
+        self._registry = registry
+        self._clock = clock
+        self._ask = ask
+        self._lock = asyncio.Lock()
+        self._told: tuple[datetime, Identity] | None = None
+
+    async def identify(self, repository: str | None) -> Identity:
+        """The entry that fits best, or what the helper says, which is asked now and then."""
+        chosen = self._file.choose(self._registry, repository)
+        if not isinstance(chosen, str):
+            return Identity(ANONYMOUS if chosen is None else str(self._path), chosen)
+        async with self._lock:
+            now = self._clock()
+            if self._told is None or now >= self._told[0]:
+                credentials = await self._ask(chosen, self._registry)
+                source = f"docker-credential-{chosen} ({self._path})"
+                self._told = now + timedelta(seconds=HELPER_LIFETIME), Identity(source, credentials)
+            return self._told[1]
+
+
+def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> IdentitySource:
+    """Where the settings say that it is written down who we are; nowhere is anonymous.
+
+    Raises SettingsError when a file that they name cannot be used.
+    """
+    if settings.username is not None and settings.password is not None:
+        credentials = Credentials(settings.username, settings.password.get_secret_value())
+        file = f" ({settings.password_file})" if settings.password_file is not None else ""
+        return FixedIdentity(f"the settings{file}", credentials)
+    if settings.auth_file is not None:
+        return FileIdentity(settings.auth_file, read_auth_file(settings.auth_file), settings.name, clock)
+    return FixedIdentity(ANONYMOUS, None)
+
+
+def read_auth_file(path: Path) -> AuthFile:
+    """What the file says. Raises SettingsError when it cannot be read."""
+    try:
+        with path.expanduser().open("rb") as stream:
+            return parse_auth_file(stream.read(MAX_AUTH_FILE_BYTES + 1))
+    except OSError as error:
+        raise SettingsError([f"auth_file: {path} cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise SettingsError([f"auth_file: {path} {error}"]) from error

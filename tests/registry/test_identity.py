@@ -1,0 +1,105 @@
+"""Who we are to a registry: from the settings, from a file, from the helper that it names, or nobody."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fakes.scripted import Answer, ScriptedRegistry, answer_error
+from graph.errors import SettingsError
+from graph.oci.digest import Digest
+from graph.oci.reference import RepositoryName
+from graph.registry.auth import Credentials
+from graph.registry.auth_file import AuthFile
+from graph.registry.client import RegistryClient
+from graph.registry.identity import ANONYMOUS, HELPER_LIFETIME, FileIdentity, Identity, open_identity
+from graph.settings import RegistrySettings
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+URL = "https://registry.example"
+
+
+def basic(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def now() -> datetime:
+    return NOW
+
+
+async def test_settings_come_first(tmp_path: Path) -> None:
+    """A user and password in the settings are who we are, whatever a file says."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"registry.example": {"auth": basic("bob:x")}}}))
+    settings = RegistrySettings(url=URL, username="alice", password="secret", auth_file=file)
+
+    assert Identity("the settings", Credentials("alice", "secret")) == await open_identity(
+        settings, now
+    ).identify(None)
+
+
+async def test_nobody() -> None:
+    """Without any of it we are nobody; no file of the person who runs the program is looked for."""
+    assert Identity(ANONYMOUS, None) == await open_identity(RegistrySettings(url=URL), now).identify(None)
+
+
+async def test_helper_is_asked_now_and_then() -> None:
+    """What a helper says is kept a while, and asked for anew after that."""
+    asked = []
+    time = [NOW]
+
+    async def ask(name: str, server: str) -> Credentials:
+        asked.append((name, server))
+        return Credentials("alice", f"secret {len(asked)}")
+
+    file = AuthFile(store="pass")
+    source = FileIdentity(Path("config.json"), file, "registry.example", lambda: time[0], ask)
+    first = [await source.identify(None) for _ in range(3)]
+    time[0] += timedelta(seconds=HELPER_LIFETIME)
+    second = await source.identify("team/app")
+
+    assert [Identity("docker-credential-pass (config.json)", Credentials("alice", "secret 1"))] * 3 == first
+    assert Credentials("alice", "secret 2") == second.credentials
+    assert [("pass", "registry.example")] * 2 == asked
+
+
+@pytest.mark.parametrize("content", [None, "not JSON: s3cret"])
+def test_a_file_that_cannot_be_used(content: str | None, tmp_path: Path) -> None:
+    """A file that was named and cannot be used is the operator's mistake, told without what is in it."""
+    file = tmp_path / "config.json"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(SettingsError, match="auth_file") as refused:
+        open_identity(RegistrySettings(url=URL, auth_file=file), now)
+
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_each_repository_as_who_may_read_it(tmp_path: Path) -> None:
+    """A file with logins for namespaces sends each request with the one that fits it."""
+    logins = {"registry.example": "all:x", "registry.example/team": "team:x"}
+    file = tmp_path / "auth.json"
+    file.write_text(json.dumps({"auths": {key: {"auth": basic(login)} for key, login in logins.items()}}))
+    refusal = answer_error(401, "UNAUTHORIZED", WWW_Authenticate='Basic realm="registry"')
+    registry = ScriptedRegistry(
+        {
+            f"/v2/{name}/manifests/sha256:{'a' * 64}": lambda asked: (
+                Answer() if "authorization" in asked.headers else refusal
+            )
+            for name in ("team/app", "other")
+        }
+    )
+    client = RegistryClient(RegistrySettings(url=URL, auth_file=file), httpx.ASGITransport(registry))
+    async with client:
+        for name in ("team/app", "other", "team/app"):
+            await client.head_manifest(RepositoryName(name), Digest(f"sha256:{'a' * 64}"))
+
+    sent = [(asked.target.split("/")[2], asked.headers.get("authorization")) for asked in registry.asked]
+    team, everyone = f"Basic {basic('team:x')}", f"Basic {basic('all:x')}"
+    assert [("team", None), ("team", team), ("other", everyone), ("team", team)] == sent
