@@ -27,11 +27,12 @@ from graph.errors import GraphError
 from graph.oci.reference import RegistryName
 from graph.registry.client import RegistryClient
 from graph.registry.dialects import choose_dialect
+from graph.registry.identity import ANONYMOUS
 from graph.registry.in_process import Transport
 from graph.schema.context import Context, Limits, Registries
 from graph.schema.definition import build_schema
 from graph.schema.execution import execute
-from graph.settings import Settings
+from graph.settings import RegistrySettings, Settings
 from graph.store.changes import ConfiguredRegistry
 from graph.store.engine import Store, open_store
 from graph.store.observations import set_registries
@@ -188,6 +189,40 @@ async def open_context(
             hide=settings.hide,
             deadline=deadline,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCheck:
+    """As whom a registry is asked, where that is written down, and why the registry did not answer, if so.
+
+    `username` is None where we are nobody, and `<token>` where an identity token takes its place.
+    """
+
+    registry: RegistryName
+    dialect: str
+    source: str
+    username: str | None
+    failure: GraphError | None
+
+
+async def check_logins(
+    settings: Settings, *, transports: Mapping[RegistryName, Transport] | None = None
+) -> list[LoginCheck]:
+    """Ask each registry of the settings once whether it answers us. Raises SettingsError."""
+
+    async def check(registry: RegistrySettings) -> LoginCheck:
+        source, username, failure = ANONYMOUS, None, None
+        async with RegistryClient(registry, (transports or {}).get(registry.name)) as client:
+            try:
+                identity = await client.identify()
+                source = identity.source
+                username = identity.credentials.username if identity.credentials is not None else None
+                await client.ping()
+            except GraphError as error:
+                failure = error
+            return LoginCheck(registry.name, client.dialect.name, source, username, failure)
+
+    return await asyncio.gather(*map(check, settings.registries))
 
 
 async def crawl(

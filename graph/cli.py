@@ -15,13 +15,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
 from graph import __version__
-from graph.app import Parts, answer, crawl, create_app
+from graph.app import Parts, answer, check_logins, crawl, create_app
 from graph.errors import GraphError, InputError, SettingsError
 from graph.oci.reference import RegistryName, parse_registry_name
 from graph.registry.in_process import connect_in_process
@@ -32,7 +28,8 @@ from graph.settings import Settings, load_settings
 from graph.store.engine import inspect_store
 from graph.store.recount import MAX_DIFFERENCES, recount
 from graph.sync.crawl import Crawler
-from graph.sync.report import CrawlReport, Progress
+from graph.sync.report import Progress
+from graph.terminal import Console, TaskID, make_progress_bar, make_recount_bar, print_logins, print_report
 
 # Seconds `ocigraph query --url` waits for a server; its own limit for a query is 10 s unless set otherwise.
 SERVER_TIMEOUT = 60.0
@@ -168,7 +165,7 @@ def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
     """
     settings = _with_registries(load_settings({"registries": urls or None, "store": store}, file))
     console = Console(stderr=True)
-    with _make_progress_bar(console) as bar:
+    with make_progress_bar(console) as bar:
         tasks: dict[RegistryName, TaskID] = {}
 
         def tell(registry: RegistryName, now: Progress) -> None:
@@ -184,7 +181,7 @@ def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
 
         reports = asyncio.run(crawl(settings, progress=tell))
     for report in reports:
-        _print_report(console, report)
+        print_report(console, report)
     if any(report.failure is not None or report.repositories_failed for report in reports):
         raise typer.Exit(EXIT_REGISTRY)
 
@@ -260,7 +257,8 @@ def verify(file: File = None, store: StoreUrl = None) -> None:
     the start. Exits with 0 when every figure is right, with 1 when one is not.
     """
     settings = load_settings({"store": store}, file)
-    with inspect_store(settings.store) as db, _make_recount_bar(Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with inspect_store(settings.store) as db, make_recount_bar(console) as bar:
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, done: int, total: int) -> None:
@@ -276,6 +274,19 @@ def verify(file: File = None, store: StoreUrl = None) -> None:
         print(f"{more}{len(differences)} figures differ from a recount", file=sys.stderr)
         raise typer.Exit(EXIT_DIFFERENCES)
     print("every figure equals a recount")
+
+
+@app.command()
+def login_check(urls: Urls = None, file: File = None) -> None:
+    """Say as whom each registry is asked, where that is written down, and whether the registry agrees.
+
+    No secret is shown. Exits with 0 when every registry answers, with 3 when one does not.
+    """
+    settings = _with_registries(load_settings({"registries": urls or None}, file))
+    checks = asyncio.run(check_logins(settings))
+    print_logins(Console(), checks)
+    if any(check.failure is not None for check in checks):
+        raise typer.Exit(EXIT_REGISTRY)
 
 
 @app.command()
@@ -302,48 +313,6 @@ Open it in a browser, or try:
 
 Ctrl-C ends it.
 """
-
-
-def _make_progress_bar(console: Console) -> ProgressBar:
-    return ProgressBar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("repositories, {task.fields[details]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-def _make_recount_bar(console: Console) -> ProgressBar:
-    return ProgressBar(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-    )
-
-
-def _print_report(console: Console, report: CrawlReport) -> None:
-    table = Table(title=report.registry, show_header=False)
-    rate = report.requests / report.elapsed if report.elapsed > 0 else 0.0
-    table.add_row("repositories", f"{report.repositories}, {report.repositories_failed} failed")
-    table.add_row("tags", str(report.tags))
-    table.add_row("new manifests", str(report.manifests))
-    table.add_row("requests", f"{report.requests} in {report.elapsed:.1f} s, {rate:.0f}/s")
-    if report.names_dropped:
-        table.add_row("left out", f"{report.names_dropped} listed that are no valid names")
-    if report.failure is not None:
-        table.add_row("failed", f"{report.failure.code}: {report.failure.message}")
-    for code, count in sorted(report.trouble_counts.items()):
-        table.add_row(code, str(count))
-    console.print(table)
-    for trouble in report.troubles:
-        where = f"{trouble.repository} {trouble.what}".strip()
-        console.print(
-            f"{where}: {trouble.failure.code}: {trouble.failure.message}", markup=False, highlight=False
-        )
 
 
 def _read_query(text: str) -> str:

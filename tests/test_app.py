@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.app import Parts, create_app
+from graph.app import Parts, check_logins, create_app
 from graph.errors import SettingsError
 from graph.oci.reference import parse_registry_name
 from graph.registry.in_process import connect_in_process
@@ -201,3 +201,18 @@ async def test_hidden_fields(sample: SampleRegistry) -> None:
     config = answer["data"]["artifact"]["manifest"]["config"]
     assert {"os": "linux", "env": None, "labels": None, "history": None, "raw": None} == config
     assert {"HIDDEN"} == {error["extensions"]["code"] for error in answer["errors"]}
+
+
+async def test_logins_are_checked_each_for_itself() -> None:
+    """One registry that refuses us is told with its code, and the others as if it were not there."""
+    good, bad = SampleRegistry(), SampleRegistry(faults={"/v2/": 403})
+    settings = load_settings({"registries": ["https://good.example", "https://bad.example"]})
+    transports = {
+        parse_registry_name("good.example"): connect_in_process(good),
+        parse_registry_name("bad.example"): connect_in_process(bad),
+    }
+
+    checks = await check_logins(settings, transports=transports)
+
+    assert [("good.example", None), ("bad.example", None)] == [(c.registry, c.username) for c in checks]
+    assert [None, "REGISTRY_DENIED"] == [c.failure.code if c.failure else None for c in checks]

@@ -1,5 +1,6 @@
 """The command as a person uses it: what it prints, and how it ends."""
 
+import base64
 import json
 import signal
 import socket
@@ -213,6 +214,26 @@ def test_sync_of_a_registry_that_is_down(tmp_path: Path) -> None:
     assert 3 == answer.returncode
     assert "REGISTRY_UNREACHABLE" in answer.stderr
     assert 0 == run("query", "{ registry { name } }", "--store", store).returncode
+
+
+def test_login_check_shows_whom_and_no_secret(tmp_path: Path) -> None:
+    """`login-check` says as whom a registry was asked, where that is written down and what it answered."""
+    auth_file = tmp_path / "config.json"
+    login = base64.b64encode(b"alice:s3cret").decode()
+    auth_file.write_text(json.dumps({"auths": {"127.0.0.1:9": {"auth": login}}}))
+    settings = tmp_path / "ocigraph.toml"
+    settings.write_text(f'[[registries]]\nurl = "http://127.0.0.1:9"\nauth_file = "{auth_file}"\n')
+
+    answer = run("login-check", "--settings", str(settings))
+
+    assert 3 == answer.returncode
+    assert [
+        "127.0.0.1:9 (oci)",
+        "user:   alice",
+        f"from:   {auth_file}",
+    ] == [line.strip() for line in answer.stdout.splitlines()[:3]]
+    assert "answer: REGISTRY_UNREACHABLE" in answer.stdout
+    assert not any(secret in answer.stdout + answer.stderr for secret in ("s3cret", login))
 
 
 def test_server_that_is_not_there() -> None:

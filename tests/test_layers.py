@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "endpoint": "errors schema graphiql | starlette orjson",
     "app": "errors oci settings registry store sync schema graphiql endpoint | starlette",
     "server": "errors app | uvicorn",
-    "cli": "errors oci settings registry store sync schema graphiql app sample server | typer rich",
+    "terminal": "sync app | rich",
+    "cli": "errors oci settings registry store sync schema graphiql app sample server terminal | typer",
     "__main__": "cli",
 }
 STANDARD = sys.stdlib_module_names - {"sqlite3"}

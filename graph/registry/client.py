@@ -114,7 +114,9 @@ class RegistryClient:
         self._exchange = open_exchange(origin)
         # A vendor's own API is another origin with connections and a login of its own.
         self._apis = {api: open_exchange(parse_origin(api)) for api in self.dialect.apis}
-        self._reader = PageReader(settings.name, str(origin), self._ask, settings.page_size)
+        self._reader = PageReader(
+            settings.name, str(origin), self._ask, settings.page_size, self.capabilities
+        )
 
     def __repr__(self) -> str:
         return f"RegistryClient({self.name!r}, dialect={self.dialect.name!r})"

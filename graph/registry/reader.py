@@ -4,12 +4,13 @@ Rules of this file: it decides where a page comes from and what a refusal of one
 how to go on. What was yielded before an error is still true.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 
 from graph.errors import ContentTooLargeError, MalformedManifestError, RegistryError, RegistryProtocolError
 from graph.oci.document import decode_json
 from graph.oci.reference import RegistryName
+from graph.registry.capability import Capability, CapabilityState
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing, Pager, read_page
 from graph.registry.wire import MAX_PAGE_BYTES, Reply, Request, next_query
@@ -26,8 +27,10 @@ class PageReader:
         origin: str,
         ask: Callable[[Request], Awaitable[Reply]],
         page_size: int,
+        capabilities: MutableMapping[Capability, CapabilityState],
     ) -> None:
         """`page_size` is what to ask for; a registry that refuses it is asked for less."""
+        self.capabilities = capabilities
         self.dropped = 0
         """Items of lists that were no valid names."""
         self._registry = registry

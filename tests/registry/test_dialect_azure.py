@@ -7,6 +7,7 @@ import pytest
 
 from builders import make_image
 from fakes.azure import AzureRegistry, Facts
+from graph.errors import RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.capability import Capability, CapabilityState
@@ -14,6 +15,7 @@ from graph.registry.client import RegistryClient
 from graph.registry.dialects import choose_dialect
 from graph.registry.entries import ListedManifest, ListedTag, Locks
 from graph.registry.ledger import RequestKind
+from graph.sample import SampleRegistry
 from graph.settings import RegistrySettings
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +24,9 @@ WEB = RepositoryName("samples/web")
 CREATED = datetime(2025, 11, 24, 9, 50, 4, 123456, UTC)
 CHANGED = datetime(2026, 1, 10, 23, 15, 6, 765432, UTC)
 OPEN = Locks(can_delete=True, can_write=True, can_list=True, can_read=True)
+
+
+SETTINGS = RegistrySettings(url="https://contoso.azurecr.io")
 
 
 def connect(registry: AzureRegistry, page_size: int = 1_000) -> RegistryClient:
@@ -100,3 +105,49 @@ async def test_page_that_is_too_large() -> None:
         assert [(WEB,)] == [page async for page in client.list_repositories()]
 
     assert ["n=1000", "n=100"] == [request.query for request in registry.requests]
+
+
+async def test_a_registry_that_only_has_the_name() -> None:
+    """Where the paths of Azure are unknown the plain API is asked, and what it cannot tell is remembered."""
+    registry = SampleRegistry()
+    image = make_image()
+    registry.put_manifest(WEB, image.data, image.media_type, "v1")
+
+    async with RegistryClient(SETTINGS, httpx.ASGITransport(registry)) as client:
+        repositories = [page async for page in client.list_repositories()]
+        tags = [page async for page in client.list_tags(WEB)]
+        with pytest.raises(RegistryUnsupportedError):
+            [page async for page in client.list_manifests(WEB)]
+
+    assert [(WEB,)] == repositories
+    assert [(ListedTag(TagName("v1")),)] == tags
+    assert ["/acr/v1/_catalog", "/v2/_catalog", f"/v2/{WEB}/tags/list"] == [
+        request.path for request in registry.requests
+    ]
+
+
+async def test_a_repository_that_is_not_there() -> None:
+    """A repository that neither list knows says nothing about the registry."""
+    registry = AzureRegistry()
+
+    async with connect(registry) as client:
+        with pytest.raises(RegistryUnknownError):
+            [page async for page in client.list_tags(WEB)]
+
+    assert CapabilityState.SUPPORTED is client.capabilities[Capability.TAG_DIGESTS]
+
+
+async def test_metadata_that_is_denied() -> None:
+    """Who may pull and not read metadata gets the plain list, and other repositories are asked as before."""
+    registry = AzureRegistry()
+    for name in (WEB, "samples/api"):
+        registry.put_repository(name)
+    registry.faults = {f"/acr/v1/{WEB}/_tags": 403}
+
+    async with connect(registry) as client:
+        for name in (WEB, RepositoryName("samples/api")):
+            [page async for page in client.list_tags(name)]
+
+    assert [f"/acr/v1/{WEB}/_tags", f"/v2/{WEB}/tags/list", "/acr/v1/samples/api/_tags"] == [
+        request.path for request in registry.requests
+    ]

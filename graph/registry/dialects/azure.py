@@ -21,13 +21,18 @@ from typing import Any
 from graph.oci.digest import parse_digest
 from graph.oci.reference import RepositoryName, parse_repository_name, parse_tag_name
 from graph.registry.capability import Capability, CapabilityState
-from graph.registry.dialects.dialect import Reader
+from graph.registry.dialects.dialect import Reader, read_with_fallback
 from graph.registry.dialects.oci import OciDialect
 from graph.registry.entries import ListedManifest, ListedTag, Locks
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import LINKED_ALWAYS, Listing
 from graph.registry.times import parse_time
 from graph.registry.wire import CATALOG_SCOPE, segments
+
+# What a registry that has none of these paths cannot tell: one that only has such a name.
+_LOST = frozenset(
+    {Capability.TAG_DIGESTS, Capability.UNTAGGED_LISTING, Capability.PUSH_TIME, Capability.LOCKS}
+)
 
 # Hosts of the public, the Chinese and the American government's cloud.
 _DOMAINS = (".azurecr.io", ".azurecr.cn", ".azurecr.us")
@@ -52,7 +57,7 @@ class AzureDialect(OciDialect):
         """Every login server of Azure is below one of its domains."""
         return host.endswith(_DOMAINS)
 
-    def catalog(self) -> Listing[RepositoryName]:
+    def own_catalog(self) -> Listing[RepositoryName]:
         """`GET /acr/v1/_catalog`."""
         return Listing(
             RequestKind.CATALOG,
@@ -63,7 +68,7 @@ class AzureDialect(OciDialect):
             paging=LINKED_ALWAYS,
         )
 
-    def tags(self, repository: RepositoryName) -> Listing[ListedTag]:
+    def own_tags(self, repository: RepositoryName) -> Listing[ListedTag]:
         """`GET /acr/v1/<name>/_tags`."""
         return Listing(
             RequestKind.TAGS,
@@ -86,6 +91,14 @@ class AzureDialect(OciDialect):
             lambda item: item["digest"],
             LINKED_ALWAYS,
         )
+
+    def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
+        """The catalog, page by page."""
+        return read_with_fallback(reader, self.own_catalog(), self.catalog(), _LOST)
+
+    def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
+        """The tags with what they name, page by page."""
+        return read_with_fallback(reader, self.own_tags(repository), self.tags(repository), _LOST)
 
     def list_manifests(
         self, reader: Reader, repository: RepositoryName

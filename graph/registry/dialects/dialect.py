@@ -6,9 +6,10 @@ one file for each vendor, each quirk beside its evidence; a dialect sends nothin
 read.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, MutableMapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from graph.errors import RegistryDeniedError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.reference import RepositoryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.entries import ListedManifest, ListedTag
@@ -20,6 +21,10 @@ Entry = TypeVar("Entry")
 
 class Reader(Protocol):
     """Asks one registry, with its identity and within its limits."""
+
+    @property
+    def capabilities(self) -> MutableMapping[Capability, CapabilityState]:
+        """What the registry can tell, as far as it is known; a dialect may learn that it cannot."""
 
     def pages(self, listing: Listing[Entry]) -> AsyncIterator[Sequence[Entry]]:
         """The list, page by page; raises RegistryError where it is cut short."""
@@ -53,3 +58,31 @@ class Dialect(Protocol):
         self, reader: Reader, repository: RepositoryName
     ) -> AsyncIterator[Sequence[ListedManifest]]:
         """Every manifest of the repository; asked only where UNTAGGED_LISTING is supported."""
+
+
+async def read_with_fallback(
+    reader: Reader, own: Listing[Entry], plain: Listing[Entry], lost: Collection[Capability]
+) -> AsyncIterator[Sequence[Entry]]:
+    """The vendor's list; where the registry has none, or not for us, the plain one.
+
+    A registry that has the plain list and does not know the vendor's is not what it looked like: what is
+    `lost` with that is remembered, and the vendor's list is not asked for again. One that only refuses us
+    may grant another repository.
+    """
+    if not any(reader.capabilities[each] is CapabilityState.UNSUPPORTED for each in lost):
+        is_begun = is_denied = False
+        try:
+            async for page in reader.pages(own):
+                is_begun = True
+                yield page
+            return
+        except (RegistryUnknownError, RegistryUnsupportedError, RegistryDeniedError) as error:
+            if is_begun:
+                raise
+            is_denied = isinstance(error, RegistryDeniedError)
+    else:
+        is_denied = True  # nothing is learned anew
+    async for page in reader.pages(plain):
+        if not is_denied:
+            reader.capabilities.update(dict.fromkeys(lost, CapabilityState.UNSUPPORTED))
+        yield page
