@@ -27,9 +27,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from graph.errors import QueryTooCostlyError
 from graph.oci.descriptor import Platform
 from graph.oci.digest import Digest
 from graph.oci.platforms import rank_platform, runnable_on
+
+# Entries of indexes that one question may go through, and documents and layers that its images may have: some
+# 3 µs each. A rollout of a thousand images has 10,000 layers; a node with ten thousand images some 80,000.
+MAX_ENTRIES = 100_000
 
 
 class Reuse(StrEnum):
@@ -109,8 +114,17 @@ class Forecast:
     is_lower_bound: bool
 
 
-def forecast_pulls(images: Sequence[PulledImage], held: Held, reuse: Reuse) -> list[Forecast]:
-    """What pulling the images, one after the other, fetches each time."""
+def forecast_pulls(
+    images: Sequence[PulledImage], held: Held, reuse: Reuse, limit: int = MAX_ENTRIES
+) -> list[Forecast]:
+    """What pulling the images, one after the other, fetches each time.
+
+    Raises QueryTooCostlyError if they, and those that are held, have more than `limit` documents and layers:
+    an image that is pulled a thousand times is gone through each time.
+    """
+    count = sum(len(image.documents) + len(image.layers) for image in (*images, *held.images))
+    if count > limit:
+        raise QueryTooCostlyError(count, limit, "documents and layers")
     known = _known_diff_ids([*held.images, *images])
     node = _BlobNode(known) if reuse is Reuse.BLOB else _ChainNode(known)
     for image in held.images:
@@ -168,13 +182,14 @@ class _BlobNode:
 
     def sort(self, image: PulledImage) -> tuple[list[PulledLayer], list[PulledLayer]]:
         # A document that is fetched with the image is there too: many artifacts list their config as a layer.
-        documents = self.documents.union(part.digest for part in image.documents)
+        documents = {part.digest for part in image.documents}
         present: dict[Digest, PulledLayer] = {}
         fetched: dict[Digest, PulledLayer] = {}
         for layer in image.layers:
             is_there = (
                 layer.digest in self._layers
                 or layer.digest in documents
+                or layer.digest in self.documents
                 or (layer.diff_id or self._known.get(layer.digest)) in self._diff_ids
             )
             (present if is_there else fetched).setdefault(layer.digest, layer)
@@ -248,37 +263,60 @@ class Entry:
     is_index: bool
 
 
-def choose_image(
-    root: int, entries: Mapping[int, Sequence[Entry]], platform: Platform
-) -> tuple[int, ...] | None:
-    """The way from an index to the image that a node of the platform pulls: the index first, the image last.
+class Chooser:
+    """Chooses the images that a node of one platform pulls, looking at no more than `limit` entries for all.
 
-    `entries` are those of every index that is known, attestations left out. Indexes may list indexes: of all
-    images below, the one of the best platform is taken, and among equals the one that is listed first. None:
-    there is none. Each index is looked at once, so that a circle of them ends.
+    Indexes that list the same big one are cheap to store, and would be dear to go through each by itself.
     """
-    wanted = runnable_on(platform)
-    best: tuple[int, int, int] | None = None  # rank, the index that lists it, its manifest
-    listed_in = {root: root}  # where each index was found; paths would grow with the square of the depth
-    waiting = [(entry, root) for entry in reversed(entries.get(root, ()))]
-    while waiting:
-        entry, index = waiting.pop()
-        rank = rank_platform(wanted, entry.platform)
-        if rank is None:
-            continue
-        if not entry.is_index:
-            if best is None or rank < best[0]:
-                best = rank, index, entry.manifest
-        elif entry.manifest not in listed_in:
-            listed_in[entry.manifest] = index
-            waiting.extend((below, entry.manifest) for below in reversed(entries.get(entry.manifest, ())))
-    if best is None:
-        return None
-    _, index, manifest = best
-    way = [manifest, index]
-    while way[-1] != root:
-        way.append(listed_in[way[-1]])
-    return tuple(reversed(way))
+
+    def __init__(self, platform: Platform, limit: int = MAX_ENTRIES) -> None:
+        self._wanted = runnable_on(platform)
+        self._ranks: dict[Platform | None, int | None] = {}
+        self._limit = limit
+        self._seen = 0
+
+    def choose(self, root: int, entries: Mapping[int, Sequence[Entry]]) -> tuple[int, ...] | None:
+        """The way from an index to the image that is pulled: the index first, the image last.
+
+        `entries` are those of every index that is known, attestations left out. Indexes may list indexes: of
+        all images below, the one of the best platform is taken, and among equals the one that is listed
+        first. None: there is none. Each index is gone into once, so that a circle of them ends.
+
+        Raises QueryTooCostlyError at the limit.
+        """
+        best: tuple[int, int, int] | None = None  # rank, the index that lists it, its manifest
+        listed_in = {root: root}  # where each index was found; paths would grow with the square of the depth
+        waiting = self._enter(root, entries)
+        while waiting:
+            entry, index = waiting.pop()
+            rank = self._rank(entry.platform)
+            if rank is None:
+                continue
+            if not entry.is_index:
+                if best is None or rank < best[0]:
+                    best = rank, index, entry.manifest
+            elif entry.manifest not in listed_in:
+                listed_in[entry.manifest] = index
+                waiting.extend(self._enter(entry.manifest, entries))
+        if best is None:
+            return None
+        _, index, manifest = best
+        way = [manifest, index]
+        while way[-1] != root:
+            way.append(listed_in[way[-1]])
+        return tuple(reversed(way))
+
+    def _enter(self, index: int, entries: Mapping[int, Sequence[Entry]]) -> list[tuple[Entry, int]]:
+        listed = entries.get(index, ())
+        self._seen += len(listed)
+        if self._seen > self._limit:
+            raise QueryTooCostlyError(self._seen, self._limit, "entries of indexes")
+        return [(entry, index) for entry in reversed(listed)]
+
+    def _rank(self, platform: Platform | None) -> int | None:
+        if platform not in self._ranks:
+            self._ranks[platform] = rank_platform(self._wanted, platform)
+        return self._ranks[platform]
 
 
 def offered_platforms(root: int, entries: Mapping[int, Sequence[Entry]]) -> list[Platform]:

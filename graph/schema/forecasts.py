@@ -142,10 +142,12 @@ def _foretell(
         manifests = list(dict.fromkeys(one.way[-1] for one in chosen.values()))
         diff_ids, size = load_diff_ids(db, visibility, manifests, context.document_bytes_left)
         context.document_bytes_left -= size
-    images = {text: _image_of(text, one, stored, diff_ids) for text, one in chosen.items()}
+    # One for all the names of an image: a name is cheap, and what it leads to may be long.
+    images = {one.way: _image_of(text, one, stored, diff_ids) for text, one in chosen.items()}
+    held = {chosen[text].way: None for text in question.held}
     forecasts = rule.forecast_pulls(
-        [images[text] for text in question.addresses],
-        rule.Held([images[text] for text in question.held], question.layers, question.diff_ids),
+        [images[chosen[text].way] for text in question.addresses],
+        rule.Held([images[way] for way in held], question.layers, question.diff_ids),
         question.reuse,
     )
     basis = load_set_basis(db, visibility, found.repository_keys, Scope.ALL)
@@ -170,11 +172,13 @@ class _Entries:
     """The entries of the indexes of one repository, and the same as the rules have them."""
 
     def __init__(self) -> None:
-        self.stored: dict[int, list[IndexEntry]] = {}
+        self.images: dict[tuple[int, int], IndexEntry] = {}  # by the keys of index and manifest
         self.ruled: dict[int, list[rule.Entry]] = {}
 
     def add(self, index_key: int, listed: list[IndexEntry]) -> None:
-        self.stored[index_key] = listed
+        for entry in listed:
+            if not entry.is_index:
+                self.images.setdefault((index_key, entry.manifest_key), entry)
         self.ruled[index_key] = [
             rule.Entry(entry.manifest_key, entry.platform, entry.is_index) for entry in listed
         ]
@@ -193,25 +197,25 @@ def _choose(
     of_repository: dict[int, _Entries] = defaultdict(_Entries)
     for (repository_key, index_key), listed in entries.items():
         of_repository[repository_key].add(index_key, listed)
+    chooser = rule.Chooser(platform)
     return {
-        text: _choose_image(text, row, of_repository[row.repository_key], platform)
+        text: _choose_image(text, row, of_repository[row.repository_key], platform, chooser)
         for text, row in rows.items()
     }
 
 
-def _choose_image(text: str, row: ArtifactRow, entries: _Entries, platform: Platform) -> _Chosen:
+def _choose_image(
+    text: str, row: ArtifactRow, entries: _Entries, platform: Platform, chooser: rule.Chooser
+) -> _Chosen:
     if not row.has_manifest:
         raise _not_read(text, row.error_code, row.error_message)
     if row.kind is not ArtifactKind.INDEX:
         told = Platform(row.os, row.architecture, row.variant, row.os_version)
         return _Chosen(row, row.key, told if row.os or row.architecture else None, (row.manifest_key,))
-    way = rule.choose_image(row.manifest_key, entries.ruled, platform)
+    way = chooser.choose(row.manifest_key, entries.ruled)
     if way is None:
         raise _no_platform(text, row.manifest_key, entries.ruled, platform)
-    *_, index_key, key = way
-    entry = next(
-        entry for entry in entries.stored[index_key] if entry.manifest_key == key and not entry.is_index
-    )
+    entry = entries.images[way[-2], way[-1]]
     if entry.artifact_key is None:
         raise NotObservedError(f"{text}: its repository was not seen to hold {entry.digest}, which it lists")
     if not entry.has_manifest:

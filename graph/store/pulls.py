@@ -17,16 +17,13 @@ from graph.oci.descriptor import Platform
 from graph.oci.digest import Digest
 from graph.oci.image import parse_image_config
 from graph.oci.media_types import IMAGE_INDEX_TYPES
+from graph.oci.pull import MAX_ENTRIES
 from graph.store.keys import key_set, pair_set
 from graph.store.listings import Choice
 from graph.store.manifests import load_configs
 from graph.store.rows import ManifestForm
 from graph.store.tables import artifact, blob, manifest, manifest_child, manifest_layer, media_type
 from graph.store.visibility import Visibility
-
-# Entries of indexes, or layers of images, that one question may read: about 4 µs each. A rollout of a
-# thousand images has some 10,000 layers; a node that holds ten thousand images some 80,000.
-MAX_ENTRIES = 100_000
 
 _child = artifact.alias("child")
 _below = manifest.alias("below")

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graph.errors import QueryTooCostlyError
 from graph.oci.descriptor import Platform
 from graph.oci.digest import Digest
 from graph.oci.platforms import parse_platform
 from graph.oci.pull import (
+    Chooser,
     DocumentRole,
     Entry,
     Forecast,
@@ -19,7 +21,6 @@ from graph.oci.pull import (
     PulledImage,
     PulledLayer,
     Reuse,
-    choose_image,
     forecast_pulls,
     offered_platforms,
 )
@@ -352,7 +353,7 @@ def test_which_image(
     entries: Mapping[int, Sequence[Entry]], platform: str, way: tuple[int, ...] | None
 ) -> None:
     """The best platform is taken, and among equals the first; the indexes on the way are told."""
-    assert way == choose_image(1, entries, parse_platform(platform))
+    assert way == Chooser(parse_platform(platform)).choose(1, entries)
 
 
 def test_a_deep_index() -> None:
@@ -361,9 +362,28 @@ def test_a_deep_index() -> None:
     entries = {level: [entry(level + 1, is_index=True)] for level in range(depth)}
     entries[depth] = [entry(depth + 1, "linux/amd64")]
 
-    way = choose_image(0, entries, parse_platform("linux/amd64"))
+    way = Chooser(parse_platform("linux/amd64")).choose(0, entries)
 
     assert tuple(range(depth + 2)) == way
+
+
+def test_entries_are_bounded() -> None:
+    """Indexes that share a big one are gone through up to the limit, all together."""
+    entries = {1: [entry(3, is_index=True)], 2: [entry(3, is_index=True)], 3: [entry(9, "linux/arm64")] * 8}
+    chooser = Chooser(parse_platform("linux/amd64"), limit=17)
+
+    assert None is chooser.choose(1, entries)
+    with pytest.raises(QueryTooCostlyError):
+        chooser.choose(2, entries)
+
+
+def test_images_are_bounded() -> None:
+    """Documents and layers count each time an image is pulled, and once for each that is held."""
+    each = image("t", "abc")  # five of them
+
+    assert 2 == len(forecast_pulls([each, each], Held([each]), Reuse.BLOB, limit=15))
+    with pytest.raises(QueryTooCostlyError):
+        forecast_pulls([each, each], Held([each]), Reuse.BLOB, limit=14)
 
 
 def test_what_there_is() -> None:

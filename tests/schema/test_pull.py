@@ -489,3 +489,21 @@ async def test_a_largest_rollout() -> None:
 
         assert 80 + MAX_ROLLOUT == data["rollout"]["layerBytes"]
         assert [81] + [1] * (MAX_ROLLOUT - 1) == [each["layerBytes"] for each in data["rollout"]["pulls"]]
+
+
+async def test_one_image_under_many_names() -> None:
+    """Names are cheap: a large image under a thousand tags is refused, not gone through as many times."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "many", observed_at=NOW)
+    image = builder.artifact(repository, builder.manifest(registry, [builder.layer(registry)] * 200))
+    names = [f"many:v{number}" for number in range(MAX_ROLLOUT)]
+    for name in names:
+        builder.tag(repository, name.partition(":")[2], image)
+    async with graph_of(builder) as graph:
+        code, _ = await refusal(graph, ROLLOUT, artifacts=names)
+        assert "QUERY_TOO_COSTLY" == code
+
+        # On a node that holds it under all of them, one pull is no work.
+        found = await pull(graph, names[0], present={"artifacts": names})
+        assert 0 == found["totalBytes"]
