@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from graph.store.artifacts import page_layer_artifacts
+from graph.store.deletion import load_surroundings
 from graph.store.layers import page_repository_layers
 from graph.store.observations import pending_repositories
 from graph.store.pages import PageRequest
@@ -157,7 +159,7 @@ def _pending(repositories: int) -> int:
         return steps(db, lambda: pending_repositories(db, registry, NOW, 0, 20))
 
 
-@pytest.mark.parametrize("load", [load_neighbourhood])
+@pytest.mark.parametrize("load", [load_neighbourhood, partial(load_surroundings, repository_keys=())])
 def test_surroundings_of_an_index(load: Callable[..., Any]) -> None:
     """What is around an index is found along the index, not by a walk over its repository."""
     few, many = _around_an_index(load, 20), _around_an_index(load, 2_000)
