@@ -141,3 +141,36 @@ class DocumentRole(Enum):
     INDEX = strawberry.enum_value("INDEX", description="An index on the way to the image.")
     MANIFEST = strawberry.enum_value("MANIFEST", description="The manifest of the image.")
     CONFIG = strawberry.enum_value("CONFIG", description="What the image says about itself.")
+
+
+@strawberry.enum(description="Why an artifact is in the plan of a deletion.")
+class DeletionReason(Enum):
+    """Why an artifact is in the plan of a deletion."""
+
+    NAMED = strawberry.enum_value(
+        "NAMED", description="It is named: by itself, by its repository, or by the last tag it had."
+    )
+    CHILD = strawberry.enum_value(
+        "CHILD", description="It has no tag, and nothing lists it but indexes that go."
+    )
+    REFERRER = strawberry.enum_value(
+        "REFERRER",
+        description="It refers to something that goes, as a signature does, and to nothing that stays.",
+    )
+
+
+@strawberry.enum(
+    description="Why an artifact stays although it was named, or is next to something that goes: the first "
+    "of these that is true."
+)
+class StayReason(Enum):
+    """Why an artifact stays."""
+
+    TAGGED = strawberry.enum_value("TAGGED", description="It has an ordinary tag that is not taken away.")
+    HELD_BY_INDEX = strawberry.enum_value(
+        "HELD_BY_INDEX", description="An index that stays lists it: deleting it would break that index."
+    )
+    HELD_AS_REFERRER = strawberry.enum_value(
+        "HELD_AS_REFERRER",
+        description="It refers to something that stays, or to something that nobody has looked for.",
+    )

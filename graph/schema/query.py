@@ -12,6 +12,7 @@ from graph.schema.artifact import Artifact
 from graph.schema.batches import Answer
 from graph.schema.connections import Connection, Listed
 from graph.schema.context import Context
+from graph.schema.deletion import Deletion, load_deletions
 from graph.schema.enums import Reuse, Scope
 from graph.schema.fields import batched
 from graph.schema.ids import MAX_LOOK_UPS, parse_id
@@ -41,6 +42,14 @@ RegistryArgument: TypeAlias = Annotated[
     str | None,
     strawberry.argument(
         description="The registry's name, such as `myregistry.azurecr.io`. Default: the first one configured."
+    ),
+]
+
+TagsArgument: TypeAlias = Annotated[
+    list[str] | None,
+    strawberry.argument(
+        description="Tags to take away, by address: `registry/repository:tag`. What has no other ordinary "
+        "tag goes, unless an index that stays lists it."
     ),
 ]
 
@@ -201,6 +210,19 @@ def _storage(
     return ask(info.context, load_set_storage, (named, scope), info.path, max(1, named.name_count))
 
 
+def _deletion(
+    info: Info,
+    artifacts: ArtifactsArgument = None,
+    tags: TagsArgument = None,
+    repositories: RepositoriesArgument = None,
+    registry: SetRegistryArgument = None,
+) -> Any:
+    named = parse_set(
+        info.context.registries, artifacts=artifacts, repositories=repositories, tags=tags, registry=registry
+    )
+    return ask(info.context, load_deletions, named, info.path, max(1, named.name_count))
+
+
 def _check_look_ups(names: Sequence[object]) -> None:
     if len(names) > MAX_LOOK_UPS:
         raise QueryTooCostlyError(len(names), MAX_LOOK_UPS)
@@ -245,6 +267,12 @@ class Query:
         description="What any set of artifacts takes in storage: named one by one, as whole repositories, or "
         "both. Answered from what is stored; one error names the members that are not. A set may span "
         "registries, which share nothing: their figures add.",
+    )
+    deletion: Deletion | None = strawberry.field(
+        resolver=_deletion,
+        description="What would have to be deleted so that these artifacts, what these tags alone name, and "
+        "all artifacts of these repositories are gone, with what only they keep: in order, with the reasons "
+        "and the bytes it would free. Nothing is deleted. Answered from the store.",
     )
     search: SearchConnection | None = batched(
         search, key=lambda _: 0, description="Repositories by a part of their name, sorted by name."

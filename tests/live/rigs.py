@@ -61,10 +61,17 @@ def find_tool(name: str) -> str:
     return shutil.which(name) or give_up(f"{name} is not installed: {SOURCES[name]}")
 
 
-def run(command: Sequence[str | Path], *, directory: Path | None = None, timeout: float = 60) -> str:
+def run(
+    command: Sequence[str | Path],
+    *,
+    directory: Path | None = None,
+    timeout: float = 60,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """What the command prints; its errors are in the exception if it fails."""
+    variables = tool_environment() if environment is None else environment
     done = subprocess.run(
-        command, cwd=directory, capture_output=True, text=True, timeout=timeout, env=tool_environment()
+        command, cwd=directory, capture_output=True, text=True, timeout=timeout, env=variables
     )
     if done.returncode:
         raise RuntimeError(f"{command} gave {done.returncode}: {done.stdout}{done.stderr}")
@@ -163,6 +170,18 @@ def docker_registry(directory: Path, *, access_log: Path | None = None) -> Itera
     with process([tool, "serve", settings], log) as running:
         answer_of(running, log, f"http://{address}/v2/")
         yield f"http://{address}"
+
+
+def collect_garbage(directory: Path) -> None:
+    """Run the garbage collector of the `docker-registry` of this directory, which must not be running."""
+    command = [find_tool("docker-registry"), "garbage-collect", directory / "docker-registry.yml"]
+    run(command, environment=clean_environment())
+
+
+def blobs_on_disk(directory: Path) -> dict[str, int]:
+    """Digest and bytes of every blob that the `docker-registry` of this directory keeps."""
+    blobs = directory / "docker-registry" / "docker" / "registry" / "v2" / "blobs"
+    return {f"{path.parts[-4]}:{path.parts[-2]}": path.stat().st_size for path in blobs.glob("*/*/*/data")}
 
 
 @contextmanager

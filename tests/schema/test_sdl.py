@@ -16,6 +16,7 @@ from graphql import (
 )
 from graphql.utilities import BreakingChangeType, find_breaking_changes
 
+from graph.oci.deletion import DeletionReason, StayReason
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
 from graph.oci.pull import DocumentRole, Reuse
@@ -124,6 +125,8 @@ def test_words_are_those_of_the_store() -> None:
         (enums.CapabilityState, CapabilityState),
         (enums.Reuse, Reuse),
         (enums.DocumentRole, DocumentRole),
+        (enums.DeletionReason, DeletionReason),
+        (enums.StayReason, StayReason),
     ]
 
     assert [] == [
