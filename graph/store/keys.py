@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, FromClause, Text, column, func, literal
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Text,
+    bindparam,
+    column,
+    func,
+    literal,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 
@@ -53,6 +63,23 @@ def key_set(db: Connection, keys: Sequence[int]) -> KeySet:
     return KeySet(source, source.c.value)
 
 
+def key_parameter(engine: str, name: str = "keys") -> KeySet:
+    """Return keys that come in when the statement is run, as `key_value` of them; for statements kept."""
+    if engine == "postgresql":
+        array = bindparam(name, type_=ARRAY(BigInteger))
+        source = func.unnest(array).table_valued(column("value", BigInteger), name="keys")
+    else:
+        document = bindparam(name, type_=Text)
+        source = func.json_each(document).table_valued(column("value", BigInteger), name="keys")
+    return KeySet(source, source.c.value)
+
+
+def key_value(engine: str, keys: Sequence[int]) -> Any:
+    """Return what `key_parameter` takes: the keys, each once."""
+    distinct = list(dict.fromkeys(keys))
+    return distinct if engine == "postgresql" else _encode(distinct)
+
+
 def pair_set(db: Connection, pairs: Sequence[tuple[int, str]] | Sequence[tuple[int, int]]) -> PairSet:
     """Return the pairs as a table to join."""
     distinct = list(dict.fromkeys(pairs))
@@ -87,4 +114,8 @@ def triple_set(db: Connection, triples: Sequence[tuple[int, str, str]]) -> Tripl
 
 
 def _document(values: Sequence[Any]) -> ColumnElement[str]:
-    return literal(json.dumps(values, separators=(",", ":")), Text())
+    return literal(_encode(values), Text())
+
+
+def _encode(values: Sequence[Any]) -> str:
+    return json.dumps(values, separators=(",", ":"))

@@ -43,7 +43,7 @@ _holder = repository_blob.alias("holder")
 
 def load_layers(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[LayerRow | None]:
     """Return the layer of each key, one that nothing uses any more too; None where no manifest lists it."""
-    return load_rows(db, keys, _listing(visibility), blob.c.is_layer, _is_visible(visibility, blob))
+    return load_rows(db, keys, layer_listing(visibility), blob.c.is_layer, _is_visible(visibility, blob))
 
 
 def find_layers(
@@ -53,7 +53,7 @@ def find_layers(
     return find_rows(
         db,
         digests,
-        _listing(visibility),
+        layer_listing(visibility),
         lambda wanted: wanted.source.join(
             blob, and_(blob.c.registry_id == wanted.first, blob.c.digest == wanted.second)
         ),
@@ -76,7 +76,7 @@ def page_layers(
     ones come in the order they were first seen.
     """
     members, sort = _in_registry(visibility, filter, order or _BY_FIRST_SIGHT)
-    return read_pages(db, registry_keys, _listing(visibility), members, sort, request)
+    return read_pages(db, registry_keys, layer_listing(visibility), members, sort, request)
 
 
 def count_layers(
@@ -102,7 +102,7 @@ def page_repository_layers(
     Unless told, in the order they were first seen in the registry, by whichever repository had them first.
     """
     members, sort = _in_repository(visibility, filter, order or _BY_FIRST_SIGHT)
-    return read_pages(db, repository_keys, _listing(visibility), members, sort, request)
+    return read_pages(db, repository_keys, layer_listing(visibility), members, sort, request)
 
 
 def count_repository_layers(
@@ -149,7 +149,8 @@ def _is_visible(visibility: Visibility, table: FromClause) -> ColumnElement[bool
     return exists().where(held.c.blob_id == table.c.id, visibility.restrict(held.c.repository_id))
 
 
-def _listing(visibility: Visibility) -> Listing[LayerRow]:
+def layer_listing(visibility: Visibility) -> Listing[LayerRow]:
+    """Return what the row of a layer is made of, for that view."""
     counts = (blob.c.artifact_count, blob.c.repository_count, blob.c.saved_bytes)
     return Listing(
         LayerRow,

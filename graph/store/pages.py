@@ -285,7 +285,7 @@ def read_pages(
     found: dict[int, list[_Found[R]]] = {parent: [] for parent in parents}
     for parent, sorted_by, key, *fields in db.execute(statement):
         found[parent].append((sorted_by, key, listing.make(*fields)))
-    return [_cut(found[parent], sort, label, request, after, before) for parent in parents]
+    return [cut_page(found[parent], sort, label, request, after, before) for parent in parents]
 
 
 def merge_pages(pages: Sequence[Page[R]], rank: Callable[[R], Any], request: PageRequest) -> Page[R]:
@@ -333,7 +333,7 @@ def _join_members(
     return listing.join_to(keys.source, listing.key.in_(selected))
 
 
-def _cut(
+def cut_page(
     found: list[_Found[R]],
     sort: Sort,
     label: str,
@@ -341,7 +341,7 @@ def _cut(
     after: Cursor | None,
     before: Cursor | None,
 ) -> Page[R]:
-    """Sort one parent's rows, and tell those of the page from those that only show that the list goes on."""
+    """Return the page of one parent's rows, told from those that only show that the list goes on."""
     found.sort(key=lambda row: sort.rank(row[0], row[1]), reverse=sort.is_descending)
     from_after = [1 if after is None else _compare(sort, row, after) for row in found]
     from_before = [-1 if before is None else _compare(sort, row, before) for row in found]

@@ -218,6 +218,15 @@ class LayerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class OverlapRow:
+    """A repository or an artifact, and what it shares with the one that it was listed for."""
+
+    node: RepositoryRow | ArtifactRow
+    overlap_bytes: int  # the bytes of the layers that both use, each digest once, empty ones left out
+    layer_count: int  # how many these are
+
+
+@dataclass(frozen=True, slots=True)
 class ManifestRow:
     """A manifest whose bytes are stored; `size` is that of the document itself."""
 

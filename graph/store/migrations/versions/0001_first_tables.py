@@ -333,6 +333,12 @@ def _create_repository_blob() -> None:
     )
     op.create_index("ix_repository_blob_blob", "repository_blob", ["blob_id", "id"])
     op.create_index(
+        "ix_repository_blob_user",
+        "repository_blob",
+        ["blob_id", "repository_id", "is_layer"],
+        **_where("is_layer"),
+    )
+    op.create_index(
         "ix_repository_blob_name", "repository_blob", ["blob_id", "repository_name"], **_where("is_layer")
     )
     op.create_index(
