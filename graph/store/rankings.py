@@ -180,11 +180,11 @@ def read_ranking(
 
 def _number(ranking: Ranking, shape: Shape) -> FromClause:
     place = (ranking.value, ranking.key)
-    sides: list[tuple[ColumnElement[bool], int]] = []
-    if shape.has_after:
-        sides.append((~is_behind(*place, AFTER), -1))
-    if shape.has_before:
-        sides.append((~is_ahead(*place, BEFORE), 1))
+    not_behind = [~is_behind(*place, AFTER)] if shape.has_after else []
+    not_ahead = [~is_ahead(*place, BEFORE)] if shape.has_before else []
+    # Cursors may cross: a row can be on either side at once.
+    sides = [(and_(*not_behind, *not_ahead), 2)] if not_behind and not_ahead else []
+    sides += [(condition, 1) for condition in not_behind] + [(condition, 3) for condition in not_ahead]
     side = (case(*sides, else_=0) if sides else literal_column("0")).label("side")
     number = func.row_number().over(
         partition_by=(*ranking.parent, *([side.element] if sides else [])),

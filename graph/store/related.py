@@ -4,7 +4,7 @@ Rules of this file: each function runs one statement, whatever the number of par
 bytes of the layers that both use, each digest once (concepts.md, "Sizes"). No index has the order, and all
 who use the layers of a common base are tens of thousands, so a page is proved rather than sorted out:
 
-1. The layers of a parent are taken from the rarest up, while all their users together are few (COLD_USERS).
+1. The layers of a parent are taken from the rarest up, while all their users together are few.
    Those layers are *cold*, the rest *hot*. Who uses no cold layer shares at most the bytes of all hot ones.
 2. Who uses a cold layer is looked at. So are, walked along the index of the rarest hot layer in the order of
    equals, some more: who shares all hot layers but no cold one is found there, in order.
@@ -62,14 +62,22 @@ from graph.store.rows import LayerRow, OverlapRow
 from graph.store.users import ARTIFACT_USERS, REPOSITORY_USERS, Users, is_other, layers_of
 from graph.store.visibility import Visibility
 
-# Users of the cold layers of a parent, all together: each is weighed by a look-up for each layer.
-COLD_USERS = 300
 
-# Users of a hot layer that are walked: so many, and some for each row of the page, as not all have all of it.
-WALK_BASE = 40
-WALK_PER_ROW = 3
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much is looked at to prove a page; the page is the same whatever it is."""
 
-_WALK = SIZE * WALK_PER_ROW + WALK_BASE
+    cold_users: int = 300  # of the cold layers of a parent, together: each is looked up for each layer
+    walked: int = 40  # users of a hot layer, and some more for each row of the page: not all have all layers
+    walked_per_row: int = 3
+
+    @property
+    def walk(self) -> ColumnElement[int]:
+        """How many users of a hot layer are walked."""
+        return SIZE * self.walked_per_row + self.walked
+
+
+_EFFORT = Effort()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,29 +87,38 @@ class _Parts:
     users: Users
     visibility: Visibility
     shape: Shape
+    effort: Effort
     own: CTE
     layers: CTE  # parent, blob, size, users, is_hot
 
 
 def page_related_repositories(
-    db: Connection, visibility: Visibility, repository_keys: Sequence[int], request: PageRequest
+    db: Connection,
+    visibility: Visibility,
+    repository_keys: Sequence[int],
+    request: PageRequest,
+    effort: Effort = _EFFORT,
 ) -> list[Page[OverlapRow]]:
     """Return a page of the present repositories that share a layer with each; most bytes first.
 
     Among those that share as much, last seen first comes first.
     """
-    return _page_related(db, visibility, REPOSITORY_USERS, repository_keys, request)
+    return _page_related(db, visibility, REPOSITORY_USERS, repository_keys, request, effort)
 
 
 def page_related_artifacts(
-    db: Connection, visibility: Visibility, artifact_keys: Sequence[int], request: PageRequest
+    db: Connection,
+    visibility: Visibility,
+    artifact_keys: Sequence[int],
+    request: PageRequest,
+    effort: Effort = _EFFORT,
 ) -> list[Page[OverlapRow]]:
     """Return a page of the present artifacts that share a layer with each, or with what an index holds.
 
     In all repositories of the registry, most bytes first, then last seen first. What the index itself holds
     is left out.
     """
-    return _page_related(db, visibility, ARTIFACT_USERS, artifact_keys, request)
+    return _page_related(db, visibility, ARTIFACT_USERS, artifact_keys, request, effort)
 
 
 def count_related_repositories(
@@ -147,28 +164,35 @@ def count_artifact_overlap(
 
 
 def _page_related(
-    db: Connection, visibility: Visibility, users: Users, parents: Sequence[int], request: PageRequest
+    db: Connection,
+    visibility: Visibility,
+    users: Users,
+    parents: Sequence[int],
+    request: PageRequest,
+    effort: Effort,
 ) -> list[Page[OverlapRow]]:
     window = open_window(f"{users.name}.related OVERLAP_BYTES", request)
     engine = db.dialect.name
-    page = _related_statement(engine, users, visibility, window.shape)
+    page = _related_statement(engine, users, visibility, window.shape, effort)
     return read_ranking(db, parents, page, {"keys": key_value(engine, parents)}, window, OverlapRow)
 
 
 @lru_cache(maxsize=64)  # two kinds of members, six shapes of a request, and some views
-def _related_statement(engine: str, users: Users, visibility: Visibility, shape: Shape) -> RankedPage:
+def _related_statement(
+    engine: str, users: Users, visibility: Visibility, shape: Shape, effort: Effort
+) -> RankedPage:
     own, layers = layers_of(users, visibility, key_parameter(engine), least=2)
-    found = _found(_Parts(users, visibility, shape, own, _tell_hot(layers)))
+    found = _found(_Parts(users, visibility, shape, effort, own, _tell_hot(layers, effort)))
     column = found.c
     ranking = Ranking(found, (column.parent,), column.bytes, column.member, (column.layers,))
     return rank(ranking, shape, users.listing)
 
 
-def _tell_hot(layers: CTE) -> CTE:
+def _tell_hot(layers: CTE, effort: Effort) -> CTE:
     column = layers.c
     so_far = func.sum(column.users).over(partition_by=column.parent, order_by=(column.users, column.blob))
     return select(
-        column.parent, column.blob, column.size, column.users, (so_far > COLD_USERS).label("is_hot")
+        column.parent, column.blob, column.size, column.users, (so_far > effort.cold_users).label("is_hot")
     ).cte("ranked_layers")
 
 
@@ -224,7 +248,7 @@ def _walked(parts: _Parts, edge: CTE) -> CTE:
         .select_from(step.source)
         .where(step.blob == edge.c.blob, step.condition, *start)
         .order_by(step.member.desc())
-        .limit(_WALK)
+        .limit(parts.effort.walk)
         .correlate(edge)
     )
     use = parts.users.use("walked_use", parts.visibility)
@@ -273,7 +297,7 @@ def _weigh(parts: _Parts, seen: CTE) -> CTE:
 def _proved(parts: _Parts, edge: CTE, walked: CTE, weighed: CTE) -> CTE:
     """Return the parents of which the page, and whether the list goes on around it, is surely weighed."""
     without_hot = select(parts.layers.c.parent).where(~exists().where(edge.c.parent == parts.layers.c.parent))
-    last = _last_walked(edge, walked)
+    last = _last_walked(parts, edge, walked)
     known = select(edge.c.parent, edge.c.bytes, last.label("last")).cte("known")
 
     def is_known(value: Any, key: Any) -> ColumnElement[bool]:
@@ -304,10 +328,10 @@ def _proved(parts: _Parts, edge: CTE, walked: CTE, weighed: CTE) -> CTE:
     return union(without_hot, select(known.c.parent).where(*conditions)).cte("proved")
 
 
-def _last_walked(edge: CTE, walked: CTE) -> ColumnElement[int]:
+def _last_walked(parts: _Parts, edge: CTE, walked: CTE) -> ColumnElement[int]:
     """Return the last key walked, 0 where that was all of the list, NULL where there was none to walk."""
     steps = (
-        select(case((func.count() < _WALK, 0), else_=func.min(walked.c.member)))
+        select(case((func.count() < parts.effort.walk, 0), else_=func.min(walked.c.member)))
         .where(walked.c.parent == edge.c.parent)
         .correlate(edge)
         .scalar_subquery()
