@@ -21,6 +21,7 @@ from graph.schema.links import ArtifactLink, RepositoryLink, TagConnection
 from graph.schema.manifest import Manifest, ManifestIn, ManifestLayer, load_entries
 from graph.schema.nodes import Node
 from graph.schema.platform import Platform, platform_of
+from graph.schema.related import ArtifactOverlapConnection, MemberKey, load_related_artifacts
 from graph.schema.scalars import ByteCount
 from graph.schema.staleness import Observation, Outcome, aged, freshen
 from graph.schema.storage import (
@@ -139,6 +140,10 @@ def _manifest_key(row: ArtifactRow) -> int | Exception:
 
 def _index_key(row: ArtifactRow) -> int | Exception:
     return row.key if row.has_manifest else _manifest_key(row)
+
+
+def _related_key(row: ArtifactRow) -> MemberKey | int | Exception:
+    return MemberKey(row.key, row.registry_key) if row.has_manifest else _manifest_key(row)
 
 
 def _pick_manifest(row: ArtifactRow, _: Context, manifest: ManifestRow | None) -> Answer:
@@ -262,6 +267,14 @@ class Artifact(Node):
         key=lambda row: row.key,
         description="What it refers to. Null: nothing, or something that this repository was not seen to "
         "hold.",
+    )
+    related: ArtifactOverlapConnection | None = batched(
+        load_related_artifacts,
+        key=_related_key,
+        description="The artifacts of all repositories of its registry that share layers with it, or with "
+        "what it holds if it is an index; most shared bytes first, among equals what was seen last. What an "
+        "index holds is left out, and indexes are not listed, as they have no layers of their own. Answered "
+        "from the store. Null with an error where `manifest` is.",
     )
     created_at: datetime | None = strawberry.field(
         description="When the image says it was made; build tools may set any time, or none. Null: it does "

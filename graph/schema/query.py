@@ -19,6 +19,7 @@ from graph.schema.ids import MAX_LOOK_UPS, parse_id
 from graph.schema.layer import Layer
 from graph.schema.lookups import ask, ask_node, ask_reference, find_layers, find_repositories
 from graph.schema.nodes import Node
+from graph.schema.overlap import Overlap, ask_overlap, parse_members
 from graph.schema.pull import (
     PlatformArgument,
     PresentArgument,
@@ -165,6 +166,16 @@ def _layers(
     ]
 
 
+def _overlap(
+    info: Info,
+    artifacts: ArtifactsArgument = None,
+    repositories: RepositoriesArgument = None,
+    registry: SetRegistryArgument = None,
+) -> Any:
+    named = parse_members(info.context.registries, artifacts, repositories, registry)
+    return ask_overlap(info.context, named, info.path)
+
+
 def _pull(
     info: Info,
     artifact: Annotated[
@@ -276,6 +287,11 @@ class Query:
     )
     search: SearchConnection | None = batched(
         search, key=lambda _: 0, description="Repositories by a part of their name, sorted by name."
+    )
+    overlap: Overlap | None = strawberry.field(
+        resolver=_overlap,
+        description="How much each of 2 to 100 artifacts, or of as many repositories, shares with each: a "
+        "matrix to plot. Answered from the store.",
     )
     pull: Pull | None = strawberry.field(
         resolver=_pull,

@@ -25,6 +25,7 @@ from graph.schema.inputs import (
 from graph.schema.links import ArtifactConnection, ArtifactLink, LayerConnection, TagConnection, TagLink
 from graph.schema.nodes import Node
 from graph.schema.registry import Registry
+from graph.schema.related import MemberKey, RepositoryOverlapConnection, load_related_repositories
 from graph.schema.staleness import Observation, Outcome, aged, freshen
 from graph.schema.storage import Storage, load_repository_storage
 from graph.store import artifacts, layers, rows, tags
@@ -191,6 +192,10 @@ async def load_layers(
     ]
 
 
+def _related_key(row: RepositoryRow) -> MemberKey:
+    return MemberKey(row.key, row.registry_key, None if row.observed_at is not None else row.name)
+
+
 @strawberry.type(
     description="A collection of artifacts with one name and different tags. The name and a tag together are "
     "what `docker pull` takes."
@@ -243,6 +248,13 @@ class Repository(Node):
         load_repository_storage,
         key=lambda row: (row.key, row.observed_at is not None),
         description="What all it holds takes in storage. Nothing is asked of the registry for it.",
+    )
+    related: RepositoryOverlapConnection | None = batched(
+        load_related_repositories,
+        key=_related_key,
+        description="The repositories of its registry that share layers with it, most shared bytes first, "
+        "among equals what was seen last. Answered from the store. Null with an error while nobody has "
+        "looked at it.",
     )
     completeness: Completeness = strawberry.field(
         description="How much of what it holds can have been seen: plain registries cannot list untagged "

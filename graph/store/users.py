@@ -23,7 +23,7 @@ from sqlalchemy import (
     true,
 )
 
-from graph.store.artifacts import ARTIFACTS
+from graph.store.artifacts import ARTIFACTS, key_of
 from graph.store.conditions import is_layer
 from graph.store.keys import KeySet
 from graph.store.listings import Listing
@@ -123,14 +123,11 @@ def _artifact_own(keys: KeySet) -> CTE:
         .select_from(keys.source.join(top, top.c.id == keys.value))
         .cte("own", recursive=True)
     )
-    # Not a join: SQLite might begin it with all artifacts of the repository.
-    listed = select(entry.c.child_id).where(entry.c.manifest_id == down.c.manifest_id).correlate(down)
     return down.union(
         select(down.c.parent, child.c.id, child.c.repository_id, child.c.manifest_id, child.c.has_manifest)
         .select_from(
-            down.join(
-                child,
-                and_(child.c.repository_id == down.c.repository_id, child.c.manifest_id.in_(listed)),
+            down.join(entry, entry.c.manifest_id == down.c.manifest_id).join(
+                child, child.c.id == key_of(down.c.repository_id, entry.c.child_id)
             )
         )
         .where(down.c.has_manifest, child.c.absent_at.is_(None))
