@@ -197,7 +197,7 @@ def queries(draw: Any, schema: GraphQLSchema) -> str:
 
 # Fields of the query itself that read something, and the statements that takes; what each is asked about is
 # for their own tests.
-ROOTS = {"repository": 1, "artifact": 1, "layers": 1, "pull": 8, "rollout": 8, "storage": 6}
+ROOTS = {"repository": 1, "artifact": 1, "layers": 1, "pull": 8, "rollout": 8, "storage": 6, "overlap": 4}
 
 
 def count_batched(schema: GraphQLSchema, query: str) -> int:

@@ -37,9 +37,21 @@ from graph.store.manifests import (
     load_manifests,
 )
 from graph.store.namespaces import count_namespaces, find_namespaces, load_namespaces, page_namespaces
+from graph.store.overlaps import load_artifact_overlap, load_repository_overlap
 from graph.store.pages import PageRequest
 from graph.store.referrers import count_referrers, find_subjects, load_platforms, page_referrers
 from graph.store.registries import load_registry_statuses
+from graph.store.related import (
+    Effort,
+    count_artifact_overlap,
+    count_related_artifacts,
+    count_related_repositories,
+    count_repository_overlap,
+    page_artifact_overlap,
+    page_related_artifacts,
+    page_related_repositories,
+    page_repository_overlap,
+)
 from graph.store.repositories import (
     count_layer_repositories,
     count_namespace_repositories,
@@ -277,3 +289,43 @@ def test_status(db: Connection) -> None:
     assert one is not None
     assert two is not None
     assert (2, 0) == (one.repository_count, two.repository_count)
+
+
+@pytest.mark.parametrize("kind", ["repository", "artifact"])
+@pytest.mark.parametrize("effort", [Effort(), Effort(0, 0, 0)], ids=["proved", "weighed"])
+def test_related(kind: str, effort: Effort) -> None:
+    """Nobody is related, counted or compared who may not be seen; whoever may be is, as if alone."""
+    build = StoreBuilder()
+    registry = build.registry("one.example")
+    layers = [build.layer(registry, size) for size in (1, 2, 4)]
+    for number in range(5):
+        build.image(build.repository(registry, f"r{number}"), layers[number % 2 :])
+    read: Any = {
+        "repository": (page_related_repositories, count_related_repositories, load_repository_overlap),
+        "artifact": (page_related_artifacts, count_related_artifacts, load_artifact_overlap),
+    }[kind]
+    page_related, count_related, load_overlap = read
+    with filled_store(build) as db:
+        # The keys of an image and of its repository are the same.
+        [page, hidden] = page_related(db, SOME, [2, 1], ALL, effort)
+        assert [(3, 6, 2)] == [(row.node.key, row.overlap_bytes, row.layer_count) for row in page.rows]
+        assert [] == hidden.rows
+        assert [1, 0] == count_related(db, SOME, [2, 1])
+        assert [[2, 2, 0], [2, 3, 0], [0, 0, 0]] == load_overlap(db, SOME, [2, 3, 1]).layer_counts
+
+
+def test_shared_layers() -> None:
+    """The layers that two share are shown only where both may be seen."""
+    build = StoreBuilder()
+    registry = build.registry("one.example")
+    layer = build.layer(registry)
+    for number in range(3):
+        build.image(build.repository(registry, f"r{number}"), [layer])
+    with filled_store(build) as db:
+        for page, count in (
+            (page_repository_overlap, count_repository_overlap),
+            (page_artifact_overlap, count_artifact_overlap),
+        ):
+            pages = page(db, SOME, [(2, 3), (2, 1), (1, 2)], ALL)
+            assert [[layer], [], []] == [[row.key for row in found.rows] for found in pages]
+            assert [1, 0, 0] == count(db, SOME, [(2, 3), (2, 1), (1, 2)])
