@@ -130,13 +130,14 @@ class InvalidQueryError(InputError):
 
 
 class QueryTooCostlyError(InputError):
-    """The query would read more nodes than one request may."""
+    """The query would read more nodes, or be answered with more fields or text, than one request may."""
 
     code = "QUERY_TOO_COSTLY"
 
     def __init__(self, cost: int, limit: int, unit: str = "nodes") -> None:
         super().__init__(
-            f"this query asks for {cost} {unit}; {limit} are allowed: ask for smaller pages or fewer levels"
+            f"this query asks for {cost} {unit}; {limit} are allowed: ask for smaller pages, fewer levels or "
+            "fewer fields"
         )
         self.cost = cost
         self.limit = limit

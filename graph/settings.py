@@ -241,7 +241,11 @@ class Settings(BaseSettings):
     referrers_max_age: float = Field(
         default=86_400, ge=0, description="Seconds after which a crawl lists referrers again."
     )
-    node_budget: int = Field(default=20_000, ge=1, description="Nodes one GraphQL request may read.")
+    node_budget: int = Field(
+        default=20_000,
+        ge=1,
+        description="Nodes one GraphQL request may read; its answer may have 20 times as many fields.",
+    )
     time_limit: float = Field(default=10, gt=0, description="Seconds one GraphQL request may take.")
     page_size_max: int = Field(default=100, ge=1, le=1000, description="The largest `first` or `last`.")
     max_depth: int = Field(default=20, ge=1, description="Levels a GraphQL query may nest.")

@@ -12,7 +12,8 @@ level function once for a whole level. Rules of this file:
 3. An answer known from an earlier level is handed out with the next one, not at once: what depends on it
    would run ahead of its level, and split the one below.
 4. Answers are handed out in slices, as the executor needs about 3 µs for each field of each object and does
-   not let go of the event loop while it works. A long list is handed out item by item for the same reason.
+   not let go of the event loop while it works. A long list, and one that a turn of the loop has no more room
+   for, is handed out item by item for the same reason.
 
 Nothing here knows Strawberry, a type of the schema, or the store.
 """
@@ -35,12 +36,16 @@ QUIET_TICKS = 8
 # Seconds the executor may work on what one slice woke. `/healthz` has to answer within 0.25 s of it.
 SLICE_SECONDS = 0.008
 
-# Nodes in the first slice of a level, before anything was measured, and in the largest one.
-FIRST_SLICE = 32
-LARGEST_SLICE = 4096
+# Fields in the first slice of a level, before anything was measured, and in the largest one. An answer whose
+# fields nobody counted counts its nodes.
+FIRST_SLICE = 256
+LARGEST_SLICE = 16_384
 
-# Items of a list that the executor may be given at once.
+# Items of a list that the executor may be given at once: each that waits for more is a task of its own.
 LONG_LIST = 100
+
+# Fields of lists that the executor may be given in one turn of the event loop: about 20 ms of it.
+TURN_FIELDS = 4_000
 
 Key: TypeAlias = Hashable
 # A value, None, or an exception that says why there is none.
@@ -63,6 +68,18 @@ class Aged:
     note: Callable[[Location], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one answer counts: nodes and fields of it, and further fields for each item where it is a list."""
+
+    nodes: int = 1
+    fields: int = 0
+    each: int = 0
+
+
+NODE = Cost()
+
+
 @dataclass(slots=True)
 class Batch:
     """One batched field with one set of arguments, and the parents that wait for it."""
@@ -77,7 +94,7 @@ class Batch:
 class _Waiter:
     future: "asyncio.Future[Answer]"
     location: Location
-    nodes: int  # that the answer may bring; one that is a list is counted again, by its length
+    cost: Cost  # of what the answer may bring; one that is a list is counted again, by its length
     pick: Callable[[Answer], Answer] | None
 
 
@@ -88,8 +105,8 @@ class Request(Protocol):
     def deadline(self) -> float | None:
         """When the time of the request is over, on the clock of the event loop."""
 
-    def charge(self, nodes: int) -> None:
-        """Count nodes that are about to be read; raise QueryTooCostlyError where there are too many."""
+    def charge(self, nodes: int, fields: int) -> None:
+        """Count what is about to be read and shown; raise QueryTooCostlyError where it is too much."""
 
 
 class Dispatcher:
@@ -104,6 +121,7 @@ class Dispatcher:
         self._level: list[tuple[Batch, dict[Key, list[_Waiter]]]] = []
         self._items: deque[tuple[_Waiter, Answer]] = deque()  # of long lists, to be handed out
         self._asked = 0
+        self._turn_fields = 0  # of lists that the executor was given in this turn of the loop
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -120,23 +138,36 @@ class Dispatcher:
         batch: Batch,
         key: Key,
         location: Location,
-        nodes: int = 1,
+        cost: Cost = NODE,
         pick: Callable[[Answer], Answer] | None = None,
     ) -> "asyncio.Future[Answer]":
         """A future of the batch's answer for the parent with this key, or of what `pick` takes of it.
 
-        `nodes` is what the answer counts here: fields that share a batch need not count the same. Each call
+        `cost` is what the answer counts here: fields that share a batch need not count the same. Each call
         gives a future of its own: one that is cancelled, because a sibling failed, takes nothing from other
         parents with the same key.
         """
         future = self._start()
-        batch.waiting.setdefault(key, []).append(_Waiter(future, location, nodes, pick))
+        batch.waiting.setdefault(key, []).append(_Waiter(future, location, cost, pick))
         self._pending[id(batch)] = batch
         return future
 
-    def trickle(self, items: Sequence[Answer]) -> "Sequence[asyncio.Future[Answer]]":
-        """Futures of the items of a long list, which come little by little."""
-        waiters = [_Waiter(self._start(), None, 1, None) for _ in items]
+    def portion(self, items: Sequence[Answer], each: int) -> "Sequence[Answer]":
+        """The items of a list that has `each` fields an item: as they are, or as futures of them.
+
+        They come little by little where they are many, or where the executor was given as many fields in this
+        turn as it may.
+        """
+        fields = each * len(items)
+        if len(items) > LONG_LIST or (len(items) > 1 and self._turn_fields + fields > TURN_FIELDS):
+            return self.trickle(items, each)
+        self._turn_fields += fields
+        return items
+
+    def trickle(self, items: Sequence[Answer], each: int) -> "Sequence[asyncio.Future[Answer]]":
+        """Futures of the items of a list with `each` fields an item, which come little by little."""
+        cost = Cost(1, each)
+        waiters = [_Waiter(self._start(), None, cost, None) for _ in items]
         self._items.extend(zip(waiters, items, strict=True))
         return [waiter.future for waiter in waiters]
 
@@ -171,7 +202,7 @@ class Dispatcher:
         while quiet < QUIET_TICKS:
             asked = self._asked
             await self._hand_out(iter(()))
-            await asyncio.sleep(0)
+            await self._let_go()
             quiet = quiet + 1 if asked == self._asked else 0
         for batch in self._pending.values():
             self._level.append((batch, batch.waiting))
@@ -191,16 +222,21 @@ class Dispatcher:
 
     async def _answer(self, batch: Batch, waiting: Mapping[Key, Sequence[_Waiter]]) -> Exception | None:
         """Learn the batch's answers; returns why none of the waiting may have one, if so."""
+        costs = [waiter.cost for waiters in waiting.values() for waiter in waiters]
         try:
-            self._request.charge(sum(waiter.nodes for waiters in waiting.values() for waiter in waiters))
+            self._request.charge(sum(cost.nodes for cost in costs), sum(cost.fields for cost in costs))
         except Exception as error:
             return error
         keys = [key for key in waiting if key not in batch.answers]
         if keys:
             batch.answers.update(zip(keys, await self._call(batch, keys), strict=True))
-        lists = (len(waiters) * _length_of(batch.answers[key]) for key, waiters in waiting.items())
+        nodes = fields = 0
+        for key, waiters in waiting.items():
+            length = _length_of(batch.answers[key])
+            nodes += len(waiters) * length
+            fields += sum(waiter.cost.each for waiter in waiters) * length
         try:
-            self._request.charge(sum(lists))
+            self._request.charge(nodes, fields)
         except Exception as error:
             return error
         return None
@@ -215,18 +251,22 @@ class Dispatcher:
         return answers
 
     async def _hand_out(self, answers: Iterator[tuple[_Waiter, Answer]]) -> None:
-        slice_nodes, began, count = float(FIRST_SLICE), self._monotonic(), 0
+        slice_fields, began, count = float(FIRST_SLICE), self._monotonic(), 0
         for waiter, answer in chain(answers, self._take_items()):
             self._settle(waiter, answer)
-            count += waiter.nodes
-            if count >= slice_nodes:
+            count += max(waiter.cost.nodes, waiter.cost.fields)
+            if count >= slice_fields:
                 # Whoever was woken runs now, and asks for what the next level is made of.
-                await asyncio.sleep(0)
+                await self._let_go()
                 took = max(self._monotonic() - began, 1e-6)
                 # At most double: one cheap slice says little about the next.
                 growth = min(SLICE_SECONDS / took, 2.0)
-                slice_nodes = min(max(slice_nodes * growth, 1.0), LARGEST_SLICE)
+                slice_fields = min(max(slice_fields * growth, 1.0), LARGEST_SLICE)
                 began, count = self._monotonic(), 0
+
+    async def _let_go(self) -> None:
+        await asyncio.sleep(0)
+        self._turn_fields = 0
 
     async def _fail(self, failure: Exception) -> None:
         """Fail whatever waits, and whatever asks from now on."""
@@ -252,8 +292,8 @@ class Dispatcher:
         try:
             if waiter.pick is not None and not isinstance(answer, Exception):
                 answer = waiter.pick(answer)
-            if _length_of(answer) > LONG_LIST:
-                answer = self.trickle(answer)
+            if isinstance(answer, list):
+                answer = self.portion(answer, waiter.cost.each)
         except Exception as error:
             answer = error
         if isinstance(answer, Exception):

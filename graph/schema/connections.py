@@ -96,9 +96,13 @@ class Edge(Generic[T]):
 class Connection(Generic[T]):
     """One page of a list."""
 
-    edges: list[Edge[T]] = computed(_edges, description="The items of this page, each with its cursor.")
+    edges: list[Edge[T]] = computed(
+        _edges, description="The items of this page, each with its cursor.", is_page=True
+    )
     nodes: list[T] = computed(
-        lambda listed, _: listed.page.rows, description="The items of this page, for who needs no cursors."
+        lambda listed, _: listed.page.rows,
+        description="The items of this page, for who needs no cursors.",
+        is_page=True,
     )
     page_info: PageInfo = computed(_page_info, description="Whether the list goes on, and where.")
     total_count: int | None = batched(

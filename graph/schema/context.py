@@ -13,7 +13,9 @@ from typing import Any, Protocol, Self, TypeVar
 from graph.errors import QueryTooCostlyError, UnknownRegistryError
 from graph.oci.digest import Digest
 from graph.oci.reference import RegistryName, RepositoryName, TagName
-from graph.schema.batches import Batch, Dispatcher
+from graph.schema.batches import Batch, Cost, Dispatcher
+from graph.schema.costs import Selections
+from graph.schema.ids import MAX_LOOK_UPS
 from graph.schema.scalars import format_time
 from graph.settings import Hidden, Settings
 from graph.store.rows import RegistryRow
@@ -22,9 +24,17 @@ from graph.sync.freshness import Demand, age_of
 
 T = TypeVar("T")
 
+# Names in the sets of one request, all of its fields together: as many as the largest set has. Each takes
+# some ten microseconds to be read, all in one turn of the event loop.
+MAX_NAMES = 10_000
+
 # Bytes of manifests and configs that one request may hold, read exactly as they are. A typical manifest has
 # 2 KiB, a typical config 8; the largest allowed has 8 MiB.
 MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+
+# Fields of an answer for each node that the query may read. The rows with most fields have 20 of their own;
+# the answer with as many as it may takes some seconds of the executor and 60 MiB.
+FIELDS_PER_NODE = 20
 
 # Bytes of documents, and characters of texts taken from them, that one answer may show. It is another bound
 # than the one above: under many aliases, or for many keys of one thing, what is held once is shown a thousand
@@ -48,6 +58,11 @@ class Limits:
     def of(cls, settings: Settings) -> Self:
         """The limits that the operator chose."""
         return cls(**{name: getattr(settings, name) for name in cls.__slots__})
+
+    @property
+    def field_budget(self) -> int:
+        """Fields that the answer to one request may have."""
+        return FIELDS_PER_NODE * self.node_budget
 
 
 class Snapshot(Protocol):
@@ -160,9 +175,14 @@ class Context:
         self.hide = hide
         self.deadline = deadline
         self.dispatcher = Dispatcher(self)
-        # By field node of the query, its batch and what one answer counts: see fields.py.
-        self.selected: dict[tuple[int, str], tuple[Batch, int]] = {}
+        # By field and its nodes in the query, its batch and what one answer counts: see fields.py.
+        self.selected: dict[tuple[object, ...], tuple[Batch, Cost]] = {}
+        self.selections: Selections | None = None  # of the document, from when it is executed
         self.nodes = 0
+        self.fields = 0
+        self.look_ups = 0
+        self.members = 0
+        self.unlisted_errors = 0
         self.document_bytes_left = MAX_DOCUMENT_BYTES
         self.shown_bytes = 0
         self.stale: list[Stale] = []
@@ -174,11 +194,28 @@ class Context:
         """Run a read function of the store: it is given the database, our visibility and the arguments."""
         return await self.snapshot.read(function, self.visibility, *args)
 
-    def charge(self, nodes: int) -> None:
-        """Count nodes that are about to be read; raise QueryTooCostlyError where not as many are left."""
+    def charge(self, nodes: int, fields: int = 0) -> None:
+        """Count nodes that are about to be read, and the fields of the answer that are plain attributes of
+        them; raise QueryTooCostlyError where not as many are left.
+        """
         if self.nodes + nodes > self.limits.node_budget:
             raise QueryTooCostlyError(self.nodes + nodes, self.limits.node_budget)
+        if self.fields + fields > self.limits.field_budget:
+            raise QueryTooCostlyError(self.fields + fields, self.limits.field_budget, "fields")
         self.nodes += nodes
+        self.fields += fields
+
+    def look_up(self, names: int) -> None:
+        """Count ids and digests before they are looked at; raise QueryTooCostlyError at the bound."""
+        if self.look_ups + names > MAX_LOOK_UPS:
+            raise QueryTooCostlyError(self.look_ups + names, MAX_LOOK_UPS, "ids and digests")
+        self.look_ups += names
+
+    def name_members(self, names: int) -> None:
+        """Count names of sets before they are looked at; raise QueryTooCostlyError at the bound."""
+        if self.members + names > MAX_NAMES:
+            raise QueryTooCostlyError(self.members + names, MAX_NAMES, "names of sets")
+        self.members += names
 
     def show(self, size: int) -> None:
         """Count the size of a text each time it is shown; raise QueryTooCostlyError at the bound."""
@@ -209,6 +246,8 @@ class Context:
         cost = {
             "nodes": self.nodes,
             "limit": self.limits.node_budget,
+            "fields": self.fields,
+            "fieldLimit": self.limits.field_budget,
             "statements": len(self.snapshot.statements),
         }
         if not self.stale:

@@ -12,6 +12,7 @@ from strawberry.types.execution import ExecutionContext
 
 from graph.schema.context import Limits
 from graph.schema.errors import show_errors
+from graph.schema.executor import BoundedExecutor
 from graph.schema.fields import bind_fields
 from graph.schema.limits import build_rule
 from graph.schema.manifest import ImageIndex, ImageManifest, OtherManifest
@@ -40,6 +41,7 @@ def build_schema(limits: Limits | None = None) -> GraphSchema:
         query=Query,
         types=[ImageManifest, ImageIndex, OtherManifest, Namespace, Tag],
         config=StrawberryConfig(scalar_map=SCALARS),
+        execution_context_class=BoundedExecutor,
         extensions=[
             lambda: MaxTokensLimiter(held.max_tokens),
             ParserCache,

@@ -4,6 +4,7 @@ Rules of this file: it knows nothing of HTTP, and nothing of what the fields mea
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from strawberry import Schema
@@ -11,12 +12,13 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
-from graph.errors import InvalidQueryError
+from graph.errors import GraphError, InvalidQueryError, QueryTooCostlyError
 from graph.schema.context import Context
+from graph.schema.executor import MAX_ERRORS
 
-# Errors that an answer lists. Each takes 35 µs to be written, all in one go, and a query may earn one for
-# each node it may read; nobody reads more than the first of them.
-MAX_ERRORS = 1_000
+# Values in the variables of one request, lists and objects among them: twice the names of the largest set
+# (`sets.py`). All are checked in one turn of the event loop, at two microseconds each.
+MAX_VARIABLE_VALUES = 20_000
 
 
 async def execute(
@@ -31,6 +33,9 @@ async def execute(
     There is no `data` when nothing was executed, because the document or its variables were refused
     (specification, section 7.1).
     """
+    values = _count_values(variables)
+    if values > MAX_VARIABLE_VALUES:
+        return _refuse(QueryTooCostlyError(values, MAX_VARIABLE_VALUES, "values of variables"))
     try:
         result = await schema.execute(
             query,
@@ -40,18 +45,19 @@ async def execute(
             allowed_operation_types={OperationType.QUERY},
         )
     except CannotGetOperationTypeError as error:
-        return _refuse(error.as_http_error_reason())
+        return _refuse(InvalidQueryError(error.as_http_error_reason()))
     except InvalidOperationTypeError:
-        return _refuse("only queries are served")
+        return _refuse(InvalidQueryError("only queries are served"))
     except MissingQueryError:
-        return _refuse("the query is empty")
+        return _refuse(InvalidQueryError("the query is empty"))
     finally:
         await context.dispatcher.close()
     response: dict[str, Any] = {}
     if result.errors:
         response["errors"] = [error.formatted for error in result.errors[:MAX_ERRORS]]
-        if len(result.errors) > MAX_ERRORS:
-            message = f"{len(result.errors) - MAX_ERRORS} more errors are not listed"
+        unlisted = context.unlisted_errors + len(result.errors[MAX_ERRORS:])
+        if unlisted:
+            message = f"{unlisted} more errors are not listed"
             response["errors"].append({"message": message, "extensions": {"code": "TOO_MANY_ERRORS"}})
     if result.data is not None:
         response["data"] = result.data
@@ -59,5 +65,18 @@ async def execute(
     return response
 
 
-def _refuse(message: str) -> dict[str, Any]:
-    return {"errors": [{"message": message, "extensions": {"code": InvalidQueryError.code}}]}
+def _count_values(variables: Mapping[str, Any] | None) -> int:
+    """The values that the variables hold, however deep; counted no further than they are allowed to be."""
+    count = 0
+    waiting: list[Any] = list((variables or {}).values())
+    while waiting and count <= MAX_VARIABLE_VALUES:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, Mapping | list):
+            room = MAX_VARIABLE_VALUES + 1
+            waiting.extend(islice(value.values() if isinstance(value, Mapping) else value, room))
+    return count
+
+
+def _refuse(error: GraphError) -> dict[str, Any]:
+    return {"errors": [{"message": str(error), "extensions": {"code": error.code}}]}

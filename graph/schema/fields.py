@@ -24,10 +24,18 @@ from graphql import (
     GraphQLResolveInfo,
     GraphQLSchema,
     GraphQLUnionType,
+    default_field_resolver,
+    get_named_type,
+    get_nullable_type,
+    is_introspection_type,
+    is_leaf_type,
+    is_list_type,
 )
 
-from graph.schema.batches import Answer, Batch, Key, LevelFunction
+from graph.schema.batches import Answer, Batch, Cost, Key, LevelFunction
 from graph.schema.context import Context
+from graph.schema.costs import FieldCount, Selections
+from graph.schema.ids import LOOK_UP_ARGUMENTS
 from graph.schema.pages import parse_page
 from graph.store.pages import PageRequest
 
@@ -55,11 +63,13 @@ def _described(shown: Any, description: str) -> Any:
 _INFO = _show("info", strawberry.Info)
 _PAGE_ARGUMENTS: Mapping[str, Any] = {
     "first": _described(
-        int | None, "How many to give, counted from the front: 1 to 100. Without `first` and `last`: 20."
+        int | None,
+        "How many to give, counted from the front: at least 1, at most what the server allows, which is 100 "
+        "unless its operator chose another number. Without `first` and `last`: 20.",
     ),
     "after": _described(str | None, "Leave out everything up to and including this cursor."),
     "last": _described(
-        int | None, "How many to give, counted from the back: 1 to 100. Not together with `first`."
+        int | None, "How many to give, counted from the back, as `first`. Not together with it."
     ),
     "before": _described(str | None, "Leave out this cursor and everything after it."),
 }
@@ -69,6 +79,7 @@ _PAGE_ARGUMENTS: Mapping[str, Any] = {
 class _Computed:
     function: Callable[[Any, Context], Any]
     is_long: bool
+    is_page: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +97,20 @@ class _Selection:
     page_size: int
 
 
-def computed(function: Callable[[Any, Context], Any], *, description: str, is_long: bool = False) -> Any:
+def computed(
+    function: Callable[[Any, Context], Any],
+    *,
+    description: str,
+    is_long: bool = False,
+    is_page: bool = False,
+) -> Any:
     """A field whose value is a function of its row and the request, without I/O.
 
-    `is_long`: it is a list whose length a stranger chose; where it is not short, its items count in the
-    budget.
+    `is_long`: it is a list whose length a stranger chose; its fields count in the budget, and where it is not
+    short its items do too. `is_page`: it is a list of the rows of a page, which were counted with the page.
     """
-    return strawberry.field(description=description, metadata={_METADATA: _Computed(function, is_long)})
+    kind = _Computed(function, is_long, is_page)
+    return strawberry.field(description=description, metadata={_METADATA: kind})
 
 
 def batched(
@@ -163,7 +181,8 @@ def bind_fields(schema: GraphQLSchema, typename_of: Callable[[Any], str]) -> Non
     for graphql_type in schema.type_map.values():
         if isinstance(graphql_type, GraphQLInterfaceType | GraphQLUnionType):
             graphql_type.resolve_type = lambda row, *_: typename_of(row)
-        if not isinstance(graphql_type, GraphQLObjectType):
+        # The types that describe the schema belong to graphql-core, and to every schema of the process.
+        if not isinstance(graphql_type, GraphQLObjectType) or is_introspection_type(graphql_type):
             continue
         graphql_type.is_type_of = None  # Strawberry's would ask for an instance of its class, not a row
         for name, field in graphql_type.fields.items():
@@ -172,11 +191,30 @@ def bind_fields(schema: GraphQLSchema, typename_of: Callable[[Any], str]) -> Non
                 field.resolve = _resolve_computed(kind)
             elif isinstance(kind, _Batched):
                 field.resolve = _resolve_batched(f"{graphql_type.name}.{name}", kind, field)
+            elif graphql_type is schema.query_type and not is_leaf_type(get_named_type(field.type)):
+                field.resolve = _resolve_root(field)
+            elif is_list_type(get_nullable_type(field.type)):
+                field.resolve = _resolve_list(field)
 
 
 def is_batched(field: GraphQLField) -> bool:
     """Whether the field is answered by a level function."""
     return isinstance(_kind_of(field), _Batched)
+
+
+def is_apart(field: GraphQLField) -> bool:
+    """Whether what is below the field is counted when it is answered, not with its parent."""
+    kind = _kind_of(field)
+    if isinstance(kind, _Computed):
+        return kind.is_long
+    return isinstance(kind, _Batched) or is_list_type(get_nullable_type(field.type))
+
+
+def _count_fields(info: GraphQLResolveInfo[Context]) -> FieldCount:
+    context = info.context
+    if context.selections is None:
+        context.selections = Selections(info.schema, info.fragments, is_apart)
+    return context.selections.count(info.return_type, info.field_nodes)
 
 
 def _kind_of(field: GraphQLField) -> Any:
@@ -192,12 +230,55 @@ def _resolve_computed(computed: _Computed) -> Callable[..., Any]:
 
     def resolve_long(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
         values = function(row, info.context)
-        if values is None or len(values) <= SHORT_LIST:
+        if not values:
             return values
-        info.context.charge(len(values))
-        return info.context.dispatcher.trickle(values)
+        each = _count_fields(info).each
+        is_short = len(values) <= SHORT_LIST
+        info.context.charge(0 if is_short else len(values), each * len(values))
+        if is_short:
+            return info.context.dispatcher.portion(values, each)
+        return info.context.dispatcher.trickle(values, each)
 
-    return resolve_long if computed.is_long else resolve
+    def resolve_page(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
+        return info.context.dispatcher.portion(function(row, info.context), _count_fields(info).each)
+
+    return resolve_page if computed.is_page else resolve_long if computed.is_long else resolve
+
+
+def _resolve_list(field: GraphQLField) -> Callable[..., Any]:
+    """A list that is an attribute of its row: whoever made it counted its nodes, here its fields count."""
+    find = field.resolve or default_field_resolver
+
+    def resolve(row: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
+        values = find(row, info, **given)
+        if not values:
+            return values
+        each = _count_fields(info).each
+        info.context.charge(0, each * len(values))
+        return info.context.dispatcher.portion(values, each)
+
+    return resolve
+
+
+def _resolve_root(field: GraphQLField) -> Callable[..., Any]:
+    """What a query begins with, its look-ups and fields counted before its arguments are looked at."""
+    find = field.resolve
+    assert find is not None  # Strawberry gives every field one
+    look_ups = LOOK_UP_ARGUMENTS.intersection(field.args)
+    members = [
+        name
+        for name, argument in field.args.items()
+        if name not in look_ups and is_list_type(get_nullable_type(argument.type))
+    ]
+
+    def resolve(root: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
+        names = sum(len(given[name]) for name in look_ups)
+        info.context.look_up(names)
+        info.context.name_members(sum(len(given.get(name) or ()) for name in members))
+        info.context.charge(0, _count_fields(info).total(names))
+        return find(root, info, **given)
+
+    return resolve
 
 
 def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Callable[..., Any]:
@@ -205,16 +286,22 @@ def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Calla
     assert select is not None  # Strawberry gives every field one
     function, key_of, pick, arguments_of = batched.function, batched.key, batched.pick, batched.arguments_of
 
-    def batch_of(row: Any, info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> tuple[Batch, int]:
+    def batch_of(row: Any, info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> tuple[Batch, Cost]:
         context = info.context
         if arguments_of is not None:
-            return context.dispatcher.batch_of(function, arguments_of(row)), batched.nodes
-        key = (id(info.field_nodes[0]), name)
+            return context.dispatcher.batch_of(function, arguments_of(row)), Cost(batched.nodes)
+        key = (name, *map(id, info.field_nodes))
         selected = context.selected.get(key)
         if selected is None:
-            selection = select(row, info, **given)
+            selection, count = select(row, info, **given), _count_fields(info)
             batch = context.dispatcher.batch_of(function, selection.arguments)
-            selected = context.selected[key] = (batch, max(selection.page_size, batched.nodes))
+            size = selection.page_size
+            cost = (
+                Cost(max(size, batched.nodes), count.total(size))
+                if size
+                else Cost(batched.nodes, count.fixed, count.each)
+            )
+            selected = context.selected[key] = (batch, cost)
         return selected
 
     def resolve(row: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
@@ -224,7 +311,7 @@ def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Calla
         if isinstance(key, Exception):
             raise key
         picking = None if pick is None else partial(pick, row, info.context)
-        batch, nodes = batch_of(row, info, given)
-        return info.context.dispatcher.ask(batch, key, info.path, nodes, picking)
+        batch, cost = batch_of(row, info, given)
+        return info.context.dispatcher.ask(batch, key, info.path, cost, picking)
 
     return resolve

@@ -25,8 +25,12 @@ from graph.oci.reference import (
 # Characters of an id: base64 of the longest registry name (259), repository name (255) and digest (512).
 MAX_ID_LENGTH = 1400
 
-# Ids or digests in one look-up: the cost of the largest one stays below a second.
+# Ids and digests that one request looks up, all of its fields together: each is taken apart and asked for in
+# one turn of the event loop, at some ten microseconds.
 MAX_LOOK_UPS = 1000
+
+# The arguments that hold them.
+LOOK_UP_ARGUMENTS = frozenset({"ids", "digests"})
 
 
 class NodeType(StrEnum):

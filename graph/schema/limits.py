@@ -40,6 +40,7 @@ from graphql import (
     SelectionSetNode,
     ValidationContext,
     ValidationRule,
+    ValueNode,
     get_named_type,
     get_nullable_type,
     is_list_type,
@@ -48,8 +49,9 @@ from graphql.validation.validate import ValidationAbortedError
 
 from graph.errors import InvalidPageError, QueryTooCostlyError, QueryTooDeepError, TooManyAliasesError
 from graph.schema.context import Limits
-from graph.schema.fields import is_batched
-from graph.schema.ids import MAX_LOOK_UPS
+from graph.schema.costs import Selections
+from graph.schema.fields import is_apart, is_batched
+from graph.schema.ids import LOOK_UP_ARGUMENTS, MAX_LOOK_UPS
 from graph.schema.pages import DEFAULT_PAGE_SIZE
 
 # Pairs of fields of one name that the rule "overlapping fields can be merged" may have to compare: 1 to 3 µs
@@ -97,6 +99,14 @@ class _Size:
     introspection: float = 0.0  # of the fields that are
 
 
+@dataclass(frozen=True, slots=True)
+class _Charge:
+    """What an object is charged for."""
+
+    nodes: int = 0
+    fields: int = 0
+
+
 class _Document:
     def __init__(self, document: DocumentNode, schema: GraphQLSchema, limits: Limits) -> None:
         self.document = document
@@ -107,8 +117,10 @@ class _Document:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
+        self.selections = Selections(schema, self.fragments, is_apart)
+        self.look_ups = 0
         self.sizes: dict[str, _Size] = {}
-        self.nodes: dict[tuple[str, str], int] = {}
+        self.charges: dict[tuple[str, int], _Charge] = {}
         self.factors = _introspection_factors(schema)
 
     def check(self) -> None:
@@ -137,11 +149,11 @@ class _Document:
             if len(digits) > 18 or int(digits) > limit:
                 message = f"`{name}` is a number from 1 to {limit}, not {digits[:20]}"
                 raise _LimitError(InvalidPageError.code, message, argument)
-        if name in ("ids", "digests") and isinstance(value, ListValueNode):
-            count = len(value.values)
-            if count > MAX_LOOK_UPS:
-                message = f"one field looks up at most {MAX_LOOK_UPS}, not {count}"
-                raise _LimitError(QueryTooCostlyError.code, message, argument)
+        if name in LOOK_UP_ARGUMENTS and isinstance(value, ListValueNode):
+            self.look_ups += len(value.values)
+            if self.look_ups > MAX_LOOK_UPS:
+                error = QueryTooCostlyError(self.look_ups, MAX_LOOK_UPS, "ids and digests")
+                raise _LimitError(error.code, str(error), argument)
 
     def check_operation(self, operation: OperationDefinitionNode) -> None:
         size = self.measure(operation.selection_set, frozenset())
@@ -155,10 +167,16 @@ class _Document:
             message = "this query asks for more of the schema than one request may"
             raise _LimitError(QueryTooCostlyError.code, message, operation)
         root = self.schema.query_type
-        nodes = 0 if root is None else self.count_nodes(root, operation.selection_set, frozenset())
-        if nodes > self.limits.node_budget:
-            error = QueryTooCostlyError(nodes, self.limits.node_budget)
-            raise _LimitError(error.code, str(error), operation)
+        if root is None:
+            return
+        charge = self.charge(root, operation.selection_set)
+        for count, budget, unit in (
+            (charge.nodes, self.limits.node_budget, "nodes"),
+            (charge.fields, self.limits.field_budget, "fields"),
+        ):
+            if count > budget:
+                error = QueryTooCostlyError(count, budget, unit)
+                raise _LimitError(error.code, str(error), operation)
 
     def measure(self, selection_set: SelectionSetNode | None, within: frozenset[str]) -> _Size:
         depth, aliases, fields, introspection = 0, 0, 0.0, 0.0
@@ -190,50 +208,50 @@ class _Document:
             self.sizes[name] = self.measure(self.fragments[name].selection_set, within | {name})
         return self.sizes[name]
 
-    def count_nodes(
-        self, parent: GraphQLObjectType, selection_set: SelectionSetNode | None, within: frozenset[str]
-    ) -> int:
-        """How many nodes one object of the type is sure to be charged for, if what it selects exists.
+    def charge(self, parent: GraphQLObjectType, selection_set: SelectionSetNode | None) -> _Charge:
+        """What one object of the type is sure to be charged for, if what it selects exists.
 
         Below a page nothing is counted: how many parents there will be, the document does not tell.
         """
-        nodes = 0
-        for selection in selection_set.selections if selection_set is not None else ():
-            if isinstance(selection, FieldNode):
-                nodes += self.count_field(parent, selection, within)
-            elif isinstance(selection, InlineFragmentNode):
-                if selection.type_condition is None or selection.type_condition.name.value == parent.name:
-                    nodes += self.count_nodes(parent, selection.selection_set, within)
-            elif isinstance(selection, FragmentSpreadNode):
-                nodes += self.count_fragment(parent, selection.name.value, within)
-        return nodes
+        if selection_set is None:
+            return _Charge()
+        key = (parent.name, id(selection_set))
+        if key not in self.charges:
+            self.charges[key] = _Charge()  # what a cycle finds of itself
+            fields = self.selections.fields_of(parent, selection_set)
+            charges = [self.charge_field(parent, node) for node in fields]
+            self.charges[key] = _Charge(
+                sum(charge.nodes for charge in charges), sum(charge.fields for charge in charges)
+            )
+        return self.charges[key]
 
-    def count_fragment(self, parent: GraphQLObjectType, name: str, within: frozenset[str]) -> int:
-        fragment = self.fragments.get(name)
-        if name in within or fragment is None or fragment.type_condition.name.value != parent.name:
-            return 0
-        if (parent.name, name) not in self.nodes:
-            self.nodes[parent.name, name] = self.count_nodes(parent, fragment.selection_set, within | {name})
-        return self.nodes[parent.name, name]
-
-    def count_field(self, parent: GraphQLObjectType, node: FieldNode, within: frozenset[str]) -> int:
+    def charge_field(self, parent: GraphQLObjectType, node: FieldNode) -> _Charge:
         field = parent.fields.get(node.name.value)
         if field is None:
-            return 0
+            return _Charge()
         given = {argument.name.value: argument.value for argument in node.arguments or ()}
-        for name in ("ids", "digests"):
-            if name in field.args:
-                value = given.get(name)
-                return len(value.values) if isinstance(value, ListValueNode) else 1
+        for name in LOOK_UP_ARGUMENTS.intersection(field.args):
+            value = given.get(name)
+            count = len(value.values) if isinstance(value, ListValueNode) else 1
+            return _Charge(count, self.selections.count(field.type, [node]).total(count))
         if "first" in field.args:
-            size = given.get("first", given.get("last"))
-            if size is None:
-                return DEFAULT_PAGE_SIZE
-            return int(size.value) if isinstance(size, IntValueNode) else 1
+            size = _page_size(given.get("first", given.get("last")))
+            return _Charge(size, self.selections.count(field.type, [node]).total(size))
+        # What is charged with its parent was counted there; nothing was above the root.
+        is_counted = is_batched(field) or parent is self.schema.query_type
+        fields = self.selections.count(field.type, [node]).fixed if is_counted else 0
+        own = _Charge(int(is_batched(field)), fields)
         below = get_named_type(field.type)
         if isinstance(below, GraphQLObjectType) and not is_list_type(get_nullable_type(field.type)):
-            return is_batched(field) + self.count_nodes(below, node.selection_set, within)
-        return int(is_batched(field))
+            charge = self.charge(below, node.selection_set)
+            return _Charge(own.nodes + charge.nodes, own.fields + charge.fields)
+        return own
+
+
+def _page_size(value: ValueNode | None) -> int:
+    if value is None:
+        return DEFAULT_PAGE_SIZE
+    return int(value.value) if isinstance(value, IntValueNode) else 1
 
 
 def _walk_fields(document: DocumentNode) -> Iterator[FieldNode]:

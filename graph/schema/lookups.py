@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from graph.errors import NotObservedError, UnknownRegistryError
 from graph.oci.digest import Digest
 from graph.oci.reference import LATEST, Reference, RepositoryName, TagName
-from graph.schema.batches import Answer, LevelFunction, Location
+from graph.schema.batches import Answer, Cost, LevelFunction, Location
 from graph.schema.context import Context
 from graph.schema.errors import recalled
 from graph.schema.ids import ArtifactId, LayerId, NamespaceId, NodeId, RegistryId, RepositoryId, TagId
@@ -117,7 +117,7 @@ def ask(context: Context, function: LevelFunction, key: Any, location: Location,
     `nodes` is what the answer counts in the budget.
     """
     batch = context.dispatcher.batch_of(function, {})
-    return context.dispatcher.ask(batch, key, location, nodes)
+    return context.dispatcher.ask(batch, key, location, Cost(nodes))
 
 
 def ask_reference(context: Context, reference: Reference, location: Location) -> Any:

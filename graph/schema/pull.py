@@ -14,7 +14,7 @@ from graph.oci import pull as rule
 from graph.oci.digest import Digest
 from graph.oci.platforms import DEFAULT_PLATFORM, parse_platform
 from graph.schema.basis import Basis
-from graph.schema.batches import Location
+from graph.schema.batches import Cost, Location
 from graph.schema.context import Context, Registries
 from graph.schema.enums import DocumentRole, Reuse
 from graph.schema.fields import batched, computed
@@ -109,7 +109,7 @@ def ask_rollout(context: Context, question: Question, location: Location, *, is_
     """A future of what the rollout costs; `is_one`: of what its only pull does. Each name is a node."""
     batch = context.dispatcher.batch_of(foretell, {})
     pick = _pick_only if is_one else None
-    return context.dispatcher.ask(batch, question, location, max(question.named.name_count, 1), pick)
+    return context.dispatcher.ask(batch, question, location, Cost(max(question.named.name_count, 1)), pick)
 
 
 def _pick_only(rollout: RolloutRow) -> PullRow:

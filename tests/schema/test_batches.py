@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.errors import NotObservedError, QueryTooCostlyError
-from graph.schema.batches import FIRST_SLICE, LARGEST_SLICE, LONG_LIST, Aged, Dispatcher
+from graph.schema.batches import (
+    FIRST_SLICE,
+    LARGEST_SLICE,
+    LONG_LIST,
+    TURN_FIELDS,
+    Aged,
+    Cost,
+    Dispatcher,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -40,12 +48,14 @@ class FakeRequest:
     deadline: float | None = None
     limit: int = 10**9
     nodes: int = 0
+    fields: int = 0
     calls: list[tuple[str, list[int]]] = field(default_factory=list)
 
-    def charge(self, nodes: int) -> None:
+    def charge(self, nodes: int, fields: int) -> None:
         if self.nodes + nodes > self.limit:
             raise QueryTooCostlyError(self.nodes + nodes, self.limit)
         self.nodes += nodes
+        self.fields += fields
 
 
 async def load_one(request: FakeRequest, keys: Sequence[int], /) -> Sequence[Any]:
@@ -257,6 +267,17 @@ def test_lists_are_charged_by_their_length() -> None:
     assert 2 + 2 * 3 == request.nodes
 
 
+async def test_fields_are_charged_with_nodes() -> None:
+    """The fields of an answer count before it is read, those of the items of a list when it is there."""
+    request = FakeRequest()
+    dispatcher = Dispatcher(request)
+    batch = dispatcher.batch_of(load_long, {})
+    await asyncio.gather(*(dispatcher.ask(batch, 3, None, Cost(1, 5, each)) for each in (2, 10)))
+    await dispatcher.close()
+
+    assert (2 + 2 * 3, 2 * 5 + 3 * (2 + 10)) == (request.nodes, request.fields)
+
+
 def test_a_wrong_number_of_answers_is_a_fault() -> None:
     """A level function that loses an answer fails its fields, rather than giving one parent another's."""
 
@@ -350,19 +371,20 @@ async def steps_of(futures: Sequence["asyncio.Future[Any]"]) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "nodes", "expected"),
+    ("seconds", "cost", "expected"),
     [
-        (1.0, 1, [FIRST_SLICE] + [1] * (500 - FIRST_SLICE)),  # slow: smaller at once
-        (1.0, 100, [1] * 500),  # an answer that is a page of a hundred counts a hundred
-        (0.0, 1, [32, 64, 128, 256, 20]),  # quick: doubled each time
-        (0.0, LARGEST_SLICE, [1] * 500),
+        (1.0, Cost(1), [FIRST_SLICE, 3] + [1] * (497 - FIRST_SLICE)),  # slow: smaller at once
+        (1.0, Cost(FIRST_SLICE), [1] * 500),  # an answer that is a large page counts all of it
+        (1.0, Cost(1, FIRST_SLICE), [1] * 500),  # and so does one with many fields
+        (0.0, Cost(1, FIRST_SLICE // 32), [32, 64, 128, 256, 20]),  # quick: doubled each time
+        (0.0, Cost(LARGEST_SLICE), [1] * 500),
     ],
 )
-async def test_answers_are_handed_out_in_slices(seconds: float, nodes: int, expected: list[int]) -> None:
+async def test_answers_are_handed_out_in_slices(seconds: float, cost: Cost, expected: list[int]) -> None:
     """The slower those who are woken, the smaller the slices: others get a turn between two of them."""
     dispatcher = Dispatcher(FakeRequest(), monotonic=clock_of(seconds))
     batch = dispatcher.batch_of(load_itself, {})
-    steps = await steps_of([dispatcher.ask(batch, key, None, nodes) for key in range(500)])
+    steps = await steps_of([dispatcher.ask(batch, key, None, cost) for key in range(500)])
     await dispatcher.close()
 
     assert expected == steps
@@ -379,18 +401,36 @@ async def test_long_lists_come_item_by_item() -> None:
     short, long = (dispatcher.ask(batch, length, None) for length in (LONG_LIST, LONG_LIST + 1))
     assert list(range(LONG_LIST)) == await short
     futures = await long
-    steps = await steps_of(futures)
 
-    assert list(range(LONG_LIST + 1)) == [future.result() for future in futures]
-    assert max(steps) <= FIRST_SLICE
-    assert len(steps) > LONG_LIST - FIRST_SLICE
+    assert list(range(LONG_LIST + 1)) == await asyncio.gather(*futures)
+    await dispatcher.close()
+
+
+async def test_items_come_in_slices_by_their_fields() -> None:
+    """Items with many fields each come fewer at a time."""
+    dispatcher = Dispatcher(FakeRequest(), monotonic=clock_of(1.0))
+    steps = await steps_of(dispatcher.trickle(range(20), FIRST_SLICE // 4))
+    await dispatcher.close()
+
+    assert [4] + [1] * 16 == steps
+
+
+async def test_a_turn_of_the_loop_has_room_for_so_many_fields() -> None:
+    """Lists that the executor is given in one turn come whole until it is full, then item by item."""
+    dispatcher = Dispatcher(FakeRequest())
+    whole = [dispatcher.portion([1, 2], TURN_FIELDS // 8) for _ in range(4)]
+    late = dispatcher.portion([1, 2], 1)
+
+    assert [[1, 2]] * 4 == whole
+    assert [1, 2] == await asyncio.gather(*late)
+    assert [1, 2] == dispatcher.portion([1, 2], TURN_FIELDS // 2)  # a turn later
     await dispatcher.close()
 
 
 async def test_items_of_a_long_list_fail_at_the_deadline() -> None:
     """Items that were still to come are not waited for when the time is up."""
     dispatcher = Dispatcher(FakeRequest(deadline=asyncio.get_running_loop().time()))
-    futures = dispatcher.trickle(range(500))
+    futures = dispatcher.trickle(range(500), 1)
     await asyncio.wait(futures)
     late = futures[FIRST_SLICE:]
 

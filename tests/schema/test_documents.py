@@ -7,7 +7,8 @@ import pytest
 from graph.schema.context import MAX_DOCUMENT_BYTES, MAX_SHOWN_BYTES, Limits
 from graph.schema.execution import MAX_ERRORS
 from graph.schema.fields import SHORT_LIST
-from requests_to_graph import graph_of, paths_of
+from graph.settings import Hidden
+from requests_to_graph import codes_of, graph_of, paths_of
 from schema_stores import OCI_CONFIG_TYPE
 from store_builders import NOW, StoreBuilder
 
@@ -230,10 +231,14 @@ async def test_shown_texts_are_bounded(name: str) -> None:
 
 async def test_listed_errors_are_bounded() -> None:
     """An answer lists so many errors, and tells how many it leaves out."""
-    ids = ", ".join(['"nothing"'] * 600)
-    async with graph_of(StoreBuilder()) as graph:
-        response = await graph.ask(f"{{ a: nodes(ids: [{ids}]) {{ id }} b: nodes(ids: [{ids}]) {{ id }} }}")
+    names = " ".join(f"n{number}: createdBy" for number in range(11))
+    query = f'{{ artifact(reference: "long") {{ layers {{ digest {names} }} }} }}'
+    async with graph_of(long_store(100, 1)) as graph:
+        response = await graph.ask(query, hide=frozenset({Hidden.HISTORY}))
 
-        assert MAX_ERRORS + 1 == len(response["errors"])
-        assert "TOO_MANY_ERRORS" == response["errors"][-1]["extensions"]["code"]
-        assert "200 more" in response["errors"][-1]["message"]
+        assert ["HIDDEN"] * MAX_ERRORS + ["TOO_MANY_ERRORS"] == codes_of(response)
+        assert "100 more" in response["errors"][-1]["message"]
+        assert 100 == graph.context.unlisted_errors
+        assert [{"digest", *(f"n{number}" for number in range(11))}] * 100 == [
+            set(layer) for layer in response["data"]["artifact"]["layers"]
+        ]

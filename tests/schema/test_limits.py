@@ -85,13 +85,26 @@ async def test_refused_at_validation(name: str) -> None:
 
 
 async def test_root_fields_together() -> None:
-    """Look-ups whose number the document tells are added up: each is allowed, all of them are not."""
-    lists = " ".join(f"a{n}: layers(digests: [{f'{DIGEST} ' * 900}]) {{ size }}" for n in range(23))
-    async with graph_of(ragged_store(), limits=Limits(max_tokens=100_000)) as graph:
-        response = await graph.ask("{ " + lists + " }")
+    """Pages whose sizes the document tells are added up: each is allowed, all of them are not."""
+    pages = times(23, 'a#: search(text: "#", first: 900) { totalCount }')
+    async with graph_of(ragged_store(), limits=Limits(page_size_max=900)) as graph:
+        response = await graph.ask("{ " + pages + " }")
 
         assert ["QUERY_TOO_COSTLY"] == codes_of(response)
         assert "this query asks for 20700 nodes; 20000 are allowed" in response["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(("count", "is_allowed"), [(1000, True), (1001, False)])
+async def test_look_ups_together(count: int, is_allowed: bool) -> None:
+    """Ids and digests that the document writes out are added up, whichever fields they are given to."""
+    ids, digests = times(500, '"x"'), times(count - 500, DIGEST)
+    async with graph_of(ragged_store(), limits=Limits(max_tokens=100_000)) as graph:
+        response = await graph.ask(
+            f"{{ nodes(ids: [{ids}]) {{ id }} layers(digests: [{digests}]) {{ size }} }}"
+        )
+
+        assert is_allowed == ("data" in response)
+        assert is_allowed == ("QUERY_TOO_COSTLY" not in codes_of(response))
 
 
 @pytest.mark.parametrize(
@@ -213,11 +226,17 @@ async def test_a_list_that_is_too_long_is_not_built() -> None:
 
 
 async def test_the_cost_is_told() -> None:
-    """extensions.cost tells the nodes counted, how many are allowed, and the statements."""
+    """extensions.cost tells the nodes and fields counted, how many are allowed, and the statements."""
     async with graph_of(wide_store(10, 2, 4)) as graph:
         response = await graph.ask("{ registry { repositories(first: 5) { totalCount } } }", limits=STANDARD)
 
-        assert {"nodes": 6, "limit": 20_000, "statements": 2} == response["extensions"]["cost"]
+        assert {
+            "nodes": 6,
+            "limit": 20_000,
+            "fields": 2,
+            "fieldLimit": 400_000,
+            "statements": 2,
+        } == response["extensions"]["cost"]
 
 
 async def test_the_time_limit_fires() -> None:
