@@ -12,7 +12,7 @@ import strawberry
 
 from graph.errors import InputError
 from graph.schema.basis import Basis
-from graph.schema.batches import Answer, Location
+from graph.schema.batches import Answer, Cost, Location
 from graph.schema.context import Context, Registries
 from graph.schema.fields import batched, computed
 from graph.schema.links import ArtifactLink, RepositoryLink
@@ -66,7 +66,7 @@ def parse_members(
 def ask_overlap(context: Context, named: NamedSet, location: Location) -> Any:
     """A future of the matrix of these members. Each name is a node, and so is each cell."""
     batch = context.dispatcher.batch_of(load_overlaps, {})
-    return context.dispatcher.ask(batch, named, location, max(named.name_count, 1))
+    return context.dispatcher.ask(batch, named, location, Cost(max(named.name_count, 1)))
 
 
 async def load_overlaps(context: Context, keys: Sequence[NamedSet], /) -> Sequence[Answer]:
