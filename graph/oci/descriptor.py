@@ -37,9 +37,11 @@ class Platform:
     os_version: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """Content as another document names it. `size` is in bytes, 0 … 2^53−1, as claimed."""
+class Descriptor(msgspec.Struct, frozen=True):
+    """Content as another document names it. `size` is in bytes, 0 … 2^53−1, as claimed.
+
+    A Struct for its price: ten are made for every manifest, and a frozen dataclass takes 1 µs more for each.
+    """
 
     media_type: str
     digest: Digest

@@ -59,8 +59,9 @@ def put_blobs(db: Connection, registry_id: int, mentions: Iterable[Mention]) -> 
     """Put every blob that is mentioned; return the key of each digest."""
     told: dict[Digest, Facts] = {}
     for digest, facts in mentions:
-        known = told.get(digest)
-        told[digest] = facts if known is None else known.learn(facts)
+        known = told.setdefault(digest, facts)
+        if known is not facts and known != facts:
+            told[digest] = known.learn(facts)
     keys: dict[Digest, int] = {}
     updates: list[tuple[Any, ...]] = []
     changes: list[BlobChange] = []
