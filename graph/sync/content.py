@@ -3,13 +3,14 @@
 Rules of this file: what a digest names is asked of the store before the registry; bytes that disagree with
 their digest never come this far (the client refuses them); what cannot be read is a failure of that
 artifact, not of the batch. A batch that holds MAX_BATCH_BYTES asks for nothing more before it is written;
-what its tasks have asked for already still comes in.
+what is under way already still comes in, MAX_BYTES_UNDER_WAY at most.
 
 A config that is gone, malformed, too large or not what its digest says leaves its image without one. A config
 that could not be had for another reason leaves the whole image for the next look, since nobody asks for the
 config of a manifest that is stored.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -24,10 +25,11 @@ from graph.errors import (
 )
 from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest
+from graph.oci.document import MAX_DOCUMENT_BYTES
 from graph.oci.image import ImageSummary, summarize_image_config
 from graph.oci.manifest import ImageManifest, Manifest, parse_manifest
 from graph.oci.media_types import is_image_config
-from graph.oci.reference import RepositoryName
+from graph.oci.reference import RepositoryName, TagName
 from graph.registry.client import FetchedManifest
 from graph.store.changes import Discovery, Failure, KnownArtifact, NewManifest
 from graph.store.content import known_configs, known_manifests, put_manifests
@@ -41,6 +43,10 @@ MAX_BATCH = 500
 # Bytes of manifests and configs held before they are written, for each repository that is looked at: twice an
 # ordinary batch (on Docker Hub in 2019 a manifest had 5.8 KB, a config 11 KB).
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+# Bytes that may be under way to one batch: what it can grow by after it is full. That is sixteen times the
+# largest document there may be: as many requests as the client makes at once unless set otherwise.
+MAX_BYTES_UNDER_WAY = 128 * 1024 * 1024
+_AT_ONCE = MAX_BYTES_UNDER_WAY // MAX_DOCUMENT_BYTES
 # Tasks of one look at a repository. The client's own limit is what holds requests back; this bounds who
 # waits.
 MAX_TASKS = 64
@@ -81,6 +87,7 @@ class Batch:
         self._patience = patience
         self._fetched: dict[Digest, FetchedManifest] = {}  # not yet read
         self._size = 0
+        self._under_way = asyncio.Semaphore(_AT_ONCE)
         self._manifest_claims: set[Digest] = set()
         self._config_claims: set[Digest] = set()
 
@@ -156,7 +163,9 @@ class Batch:
             flights.land(digest, Stored.STORED)
 
         async def fetch(digest: Digest) -> None:
-            answer = await self._fetch(digest)
+            answer = await self.ask(digest)
+            if answer is None:
+                return
             if isinstance(answer, Failure):
                 self.artifacts[digest] = ObservedArtifact(discovery, failure=answer)
             else:
@@ -181,10 +190,14 @@ class Batch:
         else:
             self.artifacts[digest] = ObservedArtifact(discovery)
 
-    async def _fetch(self, digest: Digest) -> FetchedManifest | Failure:
-        if not self._patience.take_manifest():
-            return OUT_OF_MANIFESTS
-        return await self._patience.ask(self._upstream.client.get_manifest(self._repository, digest))
+    async def ask(self, reference: TagName | Digest) -> FetchedManifest | Failure | None:
+        """Ask the registry for a manifest; None if the batch became full first: nothing was asked."""
+        async with self._under_way:
+            if self.is_full:
+                return None
+            if not self._patience.take_manifest():
+                return OUT_OF_MANIFESTS
+            return await self._patience.ask(self._upstream.client.get_manifest(self._repository, reference))
 
     async def _find_stored(self, find: Callable[..., set[Digest]], digests: list[Digest]) -> set[Digest]:
         if not digests:
@@ -249,9 +262,10 @@ class Batch:
                 flights.land(digest, Stored.STORED)
 
             async def fetch(digest: Digest) -> None:
-                answer = await self._patience.ask(
-                    upstream.client.get_config(self._repository, wanted[digest])
-                )
+                async with self._under_way:
+                    answer = await self._patience.ask(
+                        upstream.client.get_config(self._repository, wanted[digest])
+                    )
                 if isinstance(answer, bytes) and len(answer) > wanted[digest].size:
                     # Rooms were reckoned by what the descriptor said.
                     answer = Failure(ContentTooLargeError.code, "larger than its descriptor says")

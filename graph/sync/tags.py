@@ -7,6 +7,7 @@ read to its end is kept with it, and only the whole list makes a tag absent.
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 
 from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
@@ -16,7 +17,6 @@ from graph.store.changes import Discovery, Failure
 from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import Look
-from graph.sync.patience import OUT_OF_MANIFESTS
 from graph.sync.plan import Question, needs_manifest, question_of
 
 # What a HEAD of a tag answers on registries that only know GET (Nexus: 404).
@@ -88,14 +88,16 @@ async def observe_named(
         tag.name: digest for tag in listed if (digest := _believable(tag.digest)) is not None
     }
     waiting = deque(tag.name for tag in listed if tag.name not in tags)
+    left: deque[TagName] = deque()  # to be got once the batch has room
     async with look.batch() as batch:
-        while waiting:
-            await drain(
-                waiting,
-                lambda name: _observe_tag(look, batch, tags, name),
-                at_once=MAX_TASKS,
-                until=lambda: batch.is_full,
-            )
+        while waiting or left:
+            for names, function in ((left, _get_tag), (waiting, _observe_tag)):
+                await drain(
+                    names,
+                    partial(function, look, batch, tags, left),
+                    at_once=MAX_TASKS,
+                    until=lambda: batch.is_full,
+                )
             if batch.is_full:
                 await batch.flush()
         await _get_news(look, batch, tags)
@@ -111,7 +113,7 @@ async def observe_named(
 
 
 async def _observe_tag(
-    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], name: TagName
+    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], left: deque[TagName], name: TagName
 ) -> None:
     if question_of(look.known, name) is Question.HEAD:
         head = await look.patience.ask(look.upstream.client.head_manifest(look.name, name))
@@ -124,7 +126,7 @@ async def _observe_tag(
             return
         else:
             look.tally.heads_without_digest += 1
-    await _get_tag(look, batch, tags, name)
+    await _get_tag(look, batch, tags, left, name)
 
 
 def _believable(digest: Digest | None) -> Digest | None:
@@ -133,12 +135,13 @@ def _believable(digest: Digest | None) -> Digest | None:
     return digest if digest is not None and digest.startswith("sha256:") else None
 
 
-async def _get_tag(look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], name: TagName) -> None:
-    if not look.patience.take_manifest():
-        tags[name] = OUT_OF_MANIFESTS
-        return
-    answer = await look.patience.ask(look.upstream.client.get_manifest(look.name, name))
-    if isinstance(answer, Failure):
+async def _get_tag(
+    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], left: deque[TagName], name: TagName
+) -> None:
+    answer = await batch.ask(name)
+    if answer is None:
+        left.append(name)
+    elif isinstance(answer, Failure):
         tags[name] = answer
     else:
         tags[name] = answer.digest
@@ -158,6 +161,9 @@ async def _get_news(look: Look, batch: Batch, tags: dict[TagName, Digest | Failu
     }
     for digest in unknown:
         del batch.artifacts[digest]
-    for name, digest in named.items():
-        if digest in unknown:  # a header that is wrong, or a tag that moved since
-            await _get_tag(look, batch, tags, name)
+    # A header that is wrong, or a tag that moved since.
+    left = deque(name for name, digest in named.items() if digest in unknown)
+    while left:
+        if batch.is_full:
+            await batch.flush()
+        await _get_tag(look, batch, tags, left, left.popleft())

@@ -1,14 +1,22 @@
 """Manifests so large that a batch is written before all of it is there."""
 
+import asyncio
+from collections.abc import Sequence
+from typing import cast
+
 import pytest
 
-from builders import Built, make_image, make_index, make_layer
+from builders import Built, make_artifact, make_image, make_index, make_layer
 from fakes.sync_rig import Rig, push, repository_name
 from graph.oci.digest import Digest
+from graph.oci.reference import RepositoryName
+from graph.registry.client import FetchedManifest, RegistryClient
+from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.store.changes import Discovery
 from graph.store.content import known_manifests
-from graph.sync.content import MAX_BATCH_BYTES, Batch
+from graph.sync.content import MAX_BATCH_BYTES, MAX_BYTES_UNDER_WAY, Batch
 from graph.sync.patience import Patience
+from graph.sync.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +51,44 @@ async def test_a_crawl_of_large_manifests(rig: Rig) -> None:
     assert 7 == report.manifests
     assert 7 == len(rig.artifacts("web"))
     assert [] == rig.recount()
+
+
+class SlowClient:
+    """Gives each manifest after others had time to be asked for; counts how many are under way."""
+
+    def __init__(self, contents: Sequence[Built]) -> None:
+        self.batch: Batch | None = None
+        self.most = 0
+        self.asked: list[str] = []
+        self.asked_when_full = 0
+        self._contents = {built.digest: built for built in contents}
+        self._under_way = 0
+
+    async def get_manifest(self, _: RepositoryName, digest: Digest) -> FetchedManifest:
+        self.asked.append(digest)
+        self.asked_when_full += self.batch is not None and self.batch.is_full
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        self._under_way -= 1
+        built = self._contents[digest]
+        return FetchedManifest(digest, built.media_type, built.data)
+
+
+async def test_what_is_under_way_is_bounded(rig: Rig) -> None:
+    """However large they are: no more manifests are under way than memory is set aside for, each asked once,
+    and none is asked for while the batch is full.
+    """
+    contents = [make_artifact(annotations={"n": f"{n}" + "x" * (MAX_BATCH_BYTES // 20)}) for n in range(60)]
+    client = SlowClient(contents)
+    upstream = Upstream(cast(RegistryClient, client), rig.store, rig.key, rig.clock)
+    digests = [Digest(built.digest) for built in contents]
+    async with Batch(upstream, repository_name("web"), {}, Patience()) as batch:
+        client.batch = batch
+        await batch.get(digests, Discovery.CHILD)
+        await batch.flush()
+    assert MAX_BYTES_UNDER_WAY // MAX_MANIFEST_BYTES == client.most
+    assert 0 == client.asked_when_full
+    assert sorted(digests) == sorted(client.asked)
+    assert set(digests) == rig.read(known_manifests, rig.key, digests)
