@@ -5,16 +5,21 @@ in no order; `in_order` sorts them as the contract says: rows without the value 
 ones by the tie-breaker.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from graph.store.artifacts import page_artifacts, page_layer_artifacts, page_registry_artifacts
+from graph.store.artifacts import (
+    page_artifacts,
+    page_layer_artifacts,
+    page_namespace_artifacts,
+    page_registry_artifacts,
+)
 from graph.store.filters import ArtifactOrder, LayerOrder, Order, RepositoryOrder, TagOrder
-from graph.store.layers import page_layers, page_repository_layers
+from graph.store.layers import page_layers, page_namespace_layers, page_repository_layers
 from graph.store.namespaces import page_namespaces
 from graph.store.pages import Page, PageRequest
 from graph.store.referrers import page_referrers
@@ -203,9 +208,8 @@ def _repository_lists(build: StoreBuilder, order: Order[RepositoryOrder]) -> Ite
         return _items(_present(build, "repository", registry_id=key), column)
 
     def in_namespace(key: int) -> list[Item]:
-        above = build.row("namespace", key)
-        rows = _present(build, "repository", registry_id=above["registry_id"])
-        return _items([row for row in rows if row["name"].startswith(above["name"] + "/")], column)
+        homes = _homes_below(build, key)
+        return _items([build.row("repository", home) for home in homes], column)
 
     def of_layer(key: int) -> list[Item]:
         holders = [row for row in build.rows["repository_blob"] if row["blob_id"] == key]
@@ -218,7 +222,7 @@ def _repository_lists(build: StoreBuilder, order: Order[RepositoryOrder]) -> Ite
             for row in holders
         ]
 
-    namespaces = tuple(row["id"] for row in build.rows["namespace"])
+    namespaces = _namespaces(build)
     yield _case("registry.repositories", order, page_repositories, (1, 2, 99), in_registry)
     yield _case("namespace.repositories", order, page_namespace_repositories, namespaces, in_namespace)
     yield _case("layer.repositories", order, page_layer_repositories, _layers(build), of_layer)
@@ -261,12 +265,18 @@ def _artifact_lists(build: StoreBuilder, order: Order[ArtifactOrder]) -> Iterato
     def in_registry(key: int) -> list[Item]:
         return _items(_present(build, "artifact", registry_id=key), column)
 
+    def in_namespace(key: int) -> list[Item]:
+        homes = _homes_below(build, key)
+        rows = [row for row in _present(build, "artifact") if row["repository_id"] in homes]
+        return _items(rows, column)
+
     def of_layer(key: int) -> list[Item]:
         users = {row["artifact_id"] for row in build.rows["artifact_blob"] if row["blob_id"] == key}
         return _items([build.row("artifact", user) for user in users], column)
 
     yield _case("repository.artifacts", order, page_artifacts, (1, 2, 4, 6), in_repository)
     yield _case("registry.artifacts", order, page_registry_artifacts, (1, 2), in_registry)
+    yield _case("namespace.artifacts", order, page_namespace_artifacts, _namespaces(build), in_namespace)
     yield _case("layer.artifacts", order, page_layer_artifacts, _layers(build), of_layer)
 
 
@@ -282,13 +292,20 @@ def _layer_lists(build: StoreBuilder, order: Order[LayerOrder]) -> Iterator[List
         rows = [row for row in build.rows["blob"] if row["registry_id"] == key and row.get("is_layer")]
         return _items([row for row in rows if row["artifact_count"]], column)
 
-    def in_repository(key: int) -> list[Item]:
-        held = {row["blob_id"] for row in build.rows["repository_blob"] if row["repository_id"] == key}
+    def held_by(homes: Collection[int]) -> list[Item]:
+        held = {row["blob_id"] for row in build.rows["repository_blob"] if row["repository_id"] in homes}
         rows = [build.row("blob", blob) for blob in held]
         return _items([row for row in rows if row.get("is_layer")], column)
 
+    def in_repository(key: int) -> list[Item]:
+        return held_by({key})
+
+    def in_namespace(key: int) -> list[Item]:
+        return held_by(_homes_below(build, key))
+
     yield _case("registry.layers", order, page_layers, (1, 2), in_registry)
     yield _case("repository.layers", order, page_repository_layers, (1, 2, 6), in_repository)
+    yield _case("namespace.layers", order, page_namespace_layers, _namespaces(build), in_namespace)
 
 
 def _fixed_lists(build: StoreBuilder) -> Iterator[ListCase]:
@@ -332,6 +349,17 @@ def _fixed_lists(build: StoreBuilder) -> Iterator[ListCase]:
         found,
         False,
     )
+
+
+def _namespaces(build: StoreBuilder) -> tuple[int, ...]:
+    return tuple(row["id"] for row in build.rows["namespace"])
+
+
+def _homes_below(build: StoreBuilder, namespace: int) -> set[int]:
+    """Return the present repositories below a namespace."""
+    above = build.row("namespace", namespace)
+    rows = _present(build, "repository", registry_id=above["registry_id"])
+    return {row["id"] for row in rows if row["name"].startswith(above["name"] + "/")}
 
 
 def _layers(build: StoreBuilder) -> tuple[int, ...]:

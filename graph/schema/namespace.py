@@ -8,12 +8,19 @@ from graph.schema.batches import Answer
 from graph.schema.connections import Listed
 from graph.schema.context import Context
 from graph.schema.fields import batched, computed
-from graph.schema.inputs import RepositoryFilterArgument, RepositoryOrderArgument
-from graph.schema.links import RepositoryConnection
+from graph.schema.inputs import (
+    ArtifactFilterArgument,
+    ArtifactOrderArgument,
+    LayerFilterArgument,
+    LayerOrderArgument,
+    RepositoryFilterArgument,
+    RepositoryOrderArgument,
+)
+from graph.schema.links import ArtifactConnection, LayerConnection, RepositoryConnection
 from graph.schema.nodes import Node
 from graph.schema.registry import Registry
 from graph.schema.storage import Storage, load_namespace_storage
-from graph.store import repositories
+from graph.store import artifacts, layers, repositories
 from graph.store.pages import PageRequest
 
 
@@ -29,6 +36,36 @@ async def load_repositories(
     """A page of the repositories below each namespace."""
     pages = await context.read(repositories.page_namespace_repositories, keys, page, filter, order_by)
     count = repositories.count_namespace_repositories
+    return [Listed(found, key, count, (filter,)) for key, found in zip(keys, pages, strict=True)]
+
+
+async def load_artifacts(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    filter: ArtifactFilterArgument = None,
+    order_by: ArtifactOrderArgument = None,
+) -> Sequence[Answer]:
+    """A page of the artifacts below each namespace."""
+    pages = await context.read(artifacts.page_namespace_artifacts, keys, page, filter, order_by)
+    count = artifacts.count_namespace_artifacts
+    return [Listed(found, key, count, (filter,)) for key, found in zip(keys, pages, strict=True)]
+
+
+async def load_layers(
+    context: Context,
+    keys: Sequence[int],
+    /,
+    *,
+    page: PageRequest,
+    filter: LayerFilterArgument = None,
+    order_by: LayerOrderArgument = None,
+) -> Sequence[Answer]:
+    """A page of the layers below each namespace."""
+    pages = await context.read(layers.page_namespace_layers, keys, page, filter, order_by)
+    count = layers.count_namespace_layers
     return [Listed(found, key, count, (filter,)) for key, found in zip(keys, pages, strict=True)]
 
 
@@ -51,6 +88,17 @@ class Namespace(Node):
         load_repositories,
         key=lambda row: row.key,
         description="The repositories below it, at any depth. Default order: by name.",
+    )
+    artifacts: ArtifactConnection | None = batched(
+        load_artifacts,
+        key=lambda row: row.key,
+        description="The artifacts of all repositories below it.",
+    )
+    layers: LayerConnection | None = batched(
+        load_layers,
+        key=lambda row: row.key,
+        description="The layers of all repositories below it, each once. Who shares them, and what that "
+        "saves, is told of the whole registry.",
     )
     storage: Storage | None = batched(
         load_namespace_storage,

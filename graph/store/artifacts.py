@@ -1,4 +1,4 @@
-"""Read artifacts: by their keys and digests, and the lists of a repository, a registry and a layer.
+"""Read artifacts: by their keys and digests, and the lists of what they are in and of layers.
 
 Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
 Lists hold present artifacts; an absent one is found only by its key or its digest, with `absent_at`. What an
@@ -6,17 +6,18 @@ artifact points at and what points at it is in `graph.store.referrers`.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, and_, func, select, type_coerce
 
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
-from graph.store.conditions import artifact_narrowing
+from graph.store.conditions import artifact_narrowing, is_below
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import ArtifactRow
-from graph.store.tables import artifact, artifact_blob, blob, manifest, registry, repository
+from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
 from graph.store.visibility import Visibility
 
 ARTIFACTS = Listing(
@@ -71,6 +72,7 @@ _COLUMN_OF = {
 _item = artifact.alias("item")
 _use = artifact_blob.alias("use")
 _home = repository.alias("home")
+_above = namespace.alias("above")
 _held = artifact.alias("held")
 
 
@@ -164,6 +166,32 @@ def count_registry_artifacts(
     return count_members(db, registry_keys, members)
 
 
+def page_namespace_artifacts(
+    db: Connection,
+    visibility: Visibility,
+    namespace_keys: Sequence[int],
+    request: PageRequest,
+    filter: ArtifactFilter | None = None,
+    order: Order[ArtifactOrder] | None = None,
+) -> list[Page[ArtifactRow]]:
+    """Return a page of the present artifacts of the repositories below each namespace; first seen first,
+    unless told. All artifacts of the namespace are read for a page of it.
+    """
+    members, sort = _in_namespace(visibility, filter, order)
+    return read_pages(db, namespace_keys, ARTIFACTS, members, sort, request)
+
+
+def count_namespace_artifacts(
+    db: Connection,
+    visibility: Visibility,
+    namespace_keys: Sequence[int],
+    filter: ArtifactFilter | None = None,
+) -> list[int]:
+    """Return how many of the present artifacts below each namespace the filter keeps."""
+    members, _ = _in_namespace(visibility, filter, None)
+    return count_members(db, namespace_keys, members)
+
+
 def page_layer_artifacts(
     db: Connection,
     visibility: Visibility,
@@ -197,6 +225,14 @@ def _owned_by(
     present = _item.c.absent_at.is_(None)
     parent = _item.c[f"{owner.name}_id"]
     return Members(f"{owner.name}.artifacts", _item, _item.c.id, parent, (present, *conditions)), sort
+
+
+def _in_namespace(
+    visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
+) -> tuple[Members, Sort]:
+    members, sort = _owned_by(visibility, repository, filter, order)
+    source = _above.join(_home, is_below(_home, _above)).join(_item, _item.c.repository_id == _home.c.id)
+    return replace(members, name="namespace.artifacts", source=source, parent=_above.c.id), sort
 
 
 def _of_layer(

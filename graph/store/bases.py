@@ -15,7 +15,6 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Select,
-    and_,
     case,
     exists,
     func,
@@ -25,7 +24,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from graph.store.conditions import is_unknown
+from graph.store.conditions import is_below, is_unknown
 from graph.store.keys import key_set
 from graph.store.rows import BasisRow, Completeness, RegistryStatus, Scope
 from graph.store.tables import Instant, artifact, namespace, registry, repository
@@ -61,7 +60,8 @@ def load_namespace_bases(
 ) -> list[BasisRow | None]:
     """Return what figures over each namespace stand on; None where nothing is (any more) below it."""
     keys = key_set(db, namespace_keys)
-    source = keys.source.join(namespace, namespace.c.id == keys.value).join(repository, is_below(namespace))
+    below = is_below(repository, namespace)
+    source = keys.source.join(namespace, namespace.c.id == keys.value).join(repository, below)
     statement = _facts(visibility, source, namespace.c.id, may_lack_repositories=True)
     found = _read(db, statement, scope)
     return [found.get(key) for key in namespace_keys]
@@ -83,18 +83,6 @@ def load_set_basis(
     source = keys.source.join(repository, repository.c.id == keys.value)
     statement = _facts(visibility, source, None, may_lack_repositories=is_open)
     return _read(db, statement, scope).get(0) or BasisRow(scope, Completeness.UNKNOWN, None, True, True)
-
-
-def is_below(namespace: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a present repository is below the namespace, at any depth (concept C4)."""
-    name = namespace.c.name
-    return and_(
-        repository.c.registry_id == namespace.c.registry_id,
-        repository.c.absent_at.is_(None),
-        # "0" follows "/": a range along the index of names.
-        repository.c.name > name + literal_column("'/'"),
-        repository.c.name < name + literal_column("'0'"),
-    )
 
 
 def _facts(

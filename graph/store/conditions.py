@@ -167,6 +167,17 @@ def is_layer(table: FromClause) -> ColumnElement[Any]:
     return literal_column(f"{table.name}.is_layer")  # type: ignore[attr-defined]  # a table or an alias
 
 
+def is_below(home: FromClause, above: FromClause) -> ColumnElement[bool]:
+    """Return the condition that a row of `repository` is present, and below one of `namespace`."""
+    return and_(
+        home.c.registry_id == above.c.registry_id,
+        home.c.absent_at.is_(None),
+        # "0" is what follows "/": the names that start with the namespace and a slash, and no others.
+        home.c.name > above.c.name + literal_column("'/'"),
+        home.c.name < above.c.name + literal_column("'0'"),
+    )
+
+
 def is_partly_live(table: FromClause) -> ColumnElement[Any]:
     """Return the condition that live and dangling artifacts use a row of `blob` that the registry keeps,
     spelled as the index on them spells it.

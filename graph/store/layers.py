@@ -1,4 +1,4 @@
-"""Read layers: by their keys and digests, and the lists of a registry and of a repository.
+"""Read layers: by their keys and digests, and the lists of a registry, a namespace and a repository.
 
 Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
 A layer is a blob that some manifest lists among its layers and some present artifact uses (concept C13).
@@ -18,12 +18,12 @@ from sqlalchemy import (
     true,
 )
 
-from graph.store.conditions import is_layer, is_present_layer, layer_narrowing
+from graph.store.conditions import is_below, is_layer, is_present_layer, layer_narrowing
 from graph.store.filters import LayerFilter, LayerOrder, Order
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import LayerRow
-from graph.store.tables import blob, registry, repository, repository_blob
+from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
 
 _BY_FIRST_SIGHT = Order(LayerOrder.FIRST_SEEN)
@@ -39,6 +39,8 @@ _COLUMN_OF = {
 # What inner queries read from.
 _item = blob.alias("item")
 _holder = repository_blob.alias("holder")
+_home = repository.alias("home")
+_above = namespace.alias("above")
 
 
 def load_layers(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[LayerRow | None]:
@@ -115,6 +117,29 @@ def count_repository_layers(
     return count_members(db, repository_keys, members)
 
 
+def page_namespace_layers(
+    db: Connection,
+    visibility: Visibility,
+    namespace_keys: Sequence[int],
+    request: PageRequest,
+    filter: LayerFilter | None = None,
+    order: Order[LayerOrder] | None = None,
+) -> list[Page[LayerRow]]:
+    """Return a page of the layers that present artifacts below each namespace use; first seen first, unless
+    told. All layers of the namespace are read for a page of it.
+    """
+    members, sort = _in_namespace(visibility, filter, order or _BY_FIRST_SIGHT)
+    return read_pages(db, namespace_keys, layer_listing(visibility), members, sort, request)
+
+
+def count_namespace_layers(
+    db: Connection, visibility: Visibility, namespace_keys: Sequence[int], filter: LayerFilter | None = None
+) -> list[int]:
+    """Return how many layers below each namespace the filter keeps."""
+    members, _ = _in_namespace(visibility, filter, None)
+    return count_members(db, namespace_keys, members)
+
+
 def _in_registry(
     visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
 ) -> tuple[Members, Sort]:
@@ -131,6 +156,22 @@ def _in_repository(
     source = _holder.join(_item, _item.c.id == _holder.c.blob_id)
     parent = _holder.c.repository_id
     return Members("repository.layers", source, _holder.c.blob_id, parent, (*shown, *conditions)), sort
+
+
+def _in_namespace(
+    visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
+) -> tuple[Members, Sort]:
+    conditions, sort = _narrow(filter, order)
+    # Each layer once, however many of the repositories hold it. That a present artifact uses it is not asked
+    # of the layer itself: the indexes on such layers would lead through all of the registry.
+    used = (
+        select(_holder.c.blob_id)
+        .select_from(_home.join(_holder, _holder.c.repository_id == _home.c.id))
+        .where(is_below(_home, _above), is_layer(_holder), visibility.restrict(_home.c.id))
+        .correlate(_above)
+    )
+    source = _above.join(_item, _item.c.id.in_(used))
+    return Members("namespace.layers", source, _item.c.id, _above.c.id, tuple(conditions)), sort
 
 
 def _narrow(

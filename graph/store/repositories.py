@@ -7,9 +7,9 @@ Lists hold present repositories; an absent one is found only by its key or its n
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, and_, literal_column, type_coerce
+from sqlalchemy import ColumnElement, Connection, and_, type_coerce
 
-from graph.store.conditions import contains, is_layer, repository_narrowing
+from graph.store.conditions import contains, is_below, is_layer, repository_narrowing
 from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
 from graph.store.pages import (
@@ -197,15 +197,7 @@ def _in_registry(
 def _in_namespace(
     db: Connection, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
 ) -> tuple[Members, Sort]:
-    source = _above.join(
-        _item,
-        and_(
-            _item.c.registry_id == _above.c.registry_id,
-            # "0" is what follows "/": the names that start with the namespace and a slash, and no others.
-            _item.c.name > _above.c.name + literal_column("'/'"),
-            _item.c.name < _above.c.name + literal_column("'0'"),
-        ),
-    )
+    source = _above.join(_item, is_below(_item, _above))
     members, sort = _in_registry(db, visibility, filter, order)
     return replace(members, name="namespace.repositories", source=source, parent=_above.c.id), sort
 

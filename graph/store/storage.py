@@ -23,8 +23,7 @@ from sqlalchemy import (
 )
 
 from graph.oci.sets import down, going
-from graph.store.bases import is_below
-from graph.store.conditions import is_partly_live
+from graph.store.conditions import is_below, is_partly_live
 from graph.store.keys import KeySet, key_set
 from graph.store.rows import Scope, StorageRow
 from graph.store.sets import load_contents, user_count, uses_in, weigh_contents, weigh_uses
@@ -91,7 +90,8 @@ def load_namespace_storage(
 ) -> list[StorageRow | None]:
     """Return what all repositories below each namespace take; None where there is none."""
     keys = key_set(db, namespace_keys)
-    source = keys.source.join(namespace, namespace.c.id == keys.value).join(repository, is_below(namespace))
+    below = is_below(repository, namespace)
+    source = keys.source.join(namespace, namespace.c.id == keys.value).join(repository, below)
     return _sum_repositories(db, visibility, namespace_keys, keys, source, scope)
 
 

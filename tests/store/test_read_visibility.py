@@ -14,19 +14,25 @@ from graph.store.addresses import Addressed, find_by_digest, find_by_tag
 from graph.store.artifacts import (
     count_artifacts,
     count_layer_artifacts,
+    count_namespace_artifacts,
     count_registry_artifacts,
     find_artifacts,
     load_artifacts,
     page_artifacts,
     page_layer_artifacts,
+    page_namespace_artifacts,
     page_registry_artifacts,
 )
+from graph.store.bases import load_repository_bases
+from graph.store.filters import RepositoryFilter
 from graph.store.layers import (
     count_layers,
+    count_namespace_layers,
     count_repository_layers,
     find_layers,
     load_layers,
     page_layers,
+    page_namespace_layers,
     page_repository_layers,
 )
 from graph.store.manifests import (
@@ -36,6 +42,7 @@ from graph.store.manifests import (
     load_manifest_layers,
     load_manifests,
 )
+from graph.store.members import find_artifacts_by_tag, find_repositories_by_glob, find_repositories_by_name
 from graph.store.namespaces import count_namespaces, find_namespaces, load_namespaces, page_namespaces
 from graph.store.overlaps import load_artifact_overlap, load_repository_overlap
 from graph.store.pages import PageRequest
@@ -64,6 +71,9 @@ from graph.store.repositories import (
     page_repositories,
     search_repositories,
 )
+from graph.store.rows import Scope, StorageRow
+from graph.store.sets import load_neighbourhood, weigh_set
+from graph.store.storage import load_artifact_storage, load_registry_storage, load_repository_storage
 from graph.store.tags import (
     count_artifact_tags,
     count_tags,
@@ -167,6 +177,38 @@ def test_layers(db: Connection) -> None:
         )
 
 
+@pytest.mark.parametrize("scope", Scope)
+def test_storage(db: Connection, scope: Scope) -> None:
+    """What owners and artifacts take is what those that may be seen do, as if there were no others."""
+    repositories = load_repository_storage(db, SOME, _keys("repository"), scope)
+    shown = {key for key, row in zip(_keys("repository"), repositories, strict=True) if row is not None}
+    assert shown == SEEN
+    count = sum(row.artifact_count for row in repositories if row is not None)
+    whole = StorageRow(count, *weigh_set(db, SOME, [], [], SEEN, scope))
+    assert [whole, None] == load_registry_storage(db, SOME, _keys("registry"), scope)
+    assert whole.exclusive_bytes == whole.stored_bytes or scope is Scope.TAGGED
+    for key, row in zip(_keys("artifact"), load_artifact_storage(db, SOME, _keys("artifact")), strict=True):
+        assert row.artifact_count == 0 or BUILD.row("artifact", key)["repository_id"] in SEEN
+
+
+def test_sets(db: Connection) -> None:
+    """A name of a set that may not be seen leads nowhere, and a glob does not match it."""
+    names = [(row["registry_id"], row["name"]) for row in BUILD.rows["repository"]]
+    found = {row.key for row in find_repositories_by_name(db, SOME, names) if row is not None}
+    (matched,) = find_repositories_by_glob(db, SOME, [(1, RepositoryFilter(name="*"))], 100)
+    tags = [(1, name, row["name"]) for row in BUILD.rows["tag"] for _, name in names]
+    homes = {one.repository_key for one in find_artifacts_by_tag(db, SOME, tags)}
+    around = load_neighbourhood(db, SOME, _keys("artifact"))
+    assert SEEN == found == {row.key for row in matched} == homes - {None}
+    assert SEEN >= set(around.repository_of.values())
+
+
+def test_bases(db: Connection) -> None:
+    """What a figure stands on is told of what may be seen alone."""
+    shown = load_repository_bases(db, SOME, _keys("repository"), Scope.ALL)
+    assert SEEN == {key for key, basis in zip(_keys("repository"), shown, strict=True) if basis is not None}
+
+
 def test_manifests(db: Connection) -> None:
     """A manifest may be seen, its entries and bytes too, where an artifact that has it may."""
     keys = [row["blob_id"] for row in BUILD.rows["manifest"]]
@@ -187,6 +229,8 @@ def test_manifests(db: Connection) -> None:
         (page_registry_artifacts, count_registry_artifacts, "registry"),
         (page_layers, count_layers, "registry"),
         (page_namespace_repositories, count_namespace_repositories, "namespace"),
+        (page_namespace_artifacts, count_namespace_artifacts, "namespace"),
+        (page_namespace_layers, count_namespace_layers, "namespace"),
         (page_tags, count_tags, "repository"),
         (page_artifacts, count_artifacts, "repository"),
         (page_repository_layers, count_repository_layers, "repository"),
