@@ -7,17 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from graph.oci.digest import Digest
+from graph.oci.locks import Locks
 from graph.oci.reference import TagName
-
-
-@dataclass(frozen=True, slots=True)
-class Locks:
-    """What the registry lets anybody do with a tag or manifest; None: it did not say."""
-
-    can_delete: bool | None = None
-    can_write: bool | None = None
-    can_list: bool | None = None
-    can_read: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from graph.schema.errors import recalled
 from graph.schema.fields import batched, computed
 from graph.schema.inputs import TagFilterArgument, TagOrderArgument
 from graph.schema.links import ArtifactLink, RepositoryLink, TagConnection
+from graph.schema.locks import Locks
 from graph.schema.manifest import Manifest, ManifestIn, ManifestLayer, load_entries
 from graph.schema.nodes import Node
 from graph.schema.platform import Platform, platform_of
@@ -282,6 +283,13 @@ class Artifact(Node):
     )
     pushed_at: datetime | None = strawberry.field(
         description="When the registry says it was pushed. Null: this registry does not say."
+    )
+    changed_at: datetime | None = strawberry.field(
+        description="When the registry says that it, or what it keeps about it, last changed. Null: this "
+        "registry does not say."
+    )
+    locks: Locks | None = strawberry.field(
+        description="What the registry lets anybody do with it. Null: this registry does not say."
     )
     first_seen_at: datetime = strawberry.field(description="When it was first seen.")
     observed_at: datetime = strawberry.field(description="When it was last seen.")

@@ -11,6 +11,7 @@ from graph.schema.context import Context
 from graph.schema.errors import recalled
 from graph.schema.fields import batched, computed
 from graph.schema.links import ArtifactLink, RepositoryLink
+from graph.schema.locks import Locks
 from graph.schema.nodes import Node
 from graph.store import artifacts, repositories
 from graph.store.rows import TagRow
@@ -58,8 +59,14 @@ class Tag(Node):
         description="What it names now. Null with an error: the registry would not say.",
     )
     changed_at: datetime | None = strawberry.field(
-        description="When it was last seen to name another artifact than before. Null: never since first "
-        "seen."
+        description="When the registry says that it last changed; where it does not say, when it was last "
+        "seen to name another artifact than before. Null: never since first seen."
+    )
+    pushed_at: datetime | None = strawberry.field(
+        description="When the registry says it was first pushed. Null: this registry does not say."
+    )
+    locks: Locks | None = strawberry.field(
+        description="What the registry lets anybody do with it. Null: this registry does not say."
     )
     first_seen_at: datetime = strawberry.field(description="When it was first seen.")
     observed_at: datetime = strawberry.field(description="When it was last seen.")

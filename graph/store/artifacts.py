@@ -14,7 +14,7 @@ from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
 from graph.store.conditions import artifact_narrowing, is_below
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
-from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
+from graph.store.listings import Choice, Join, Listing, LocksColumn, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import ArtifactRow
 from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
@@ -44,6 +44,8 @@ ARTIFACTS = Listing(
         func.coalesce(manifest.c.child_count, 0),
         artifact.c.created_at,
         artifact.c.pushed_at,
+        artifact.c.changed_at,
+        type_coerce(artifact.c.locks, LocksColumn),
         artifact.c.first_seen_at,
         artifact.c.observed_at,
         artifact.c.absent_at,

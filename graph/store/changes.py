@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from graph.oci.digest import Digest
 from graph.oci.image import ImageSummary
+from graph.oci.locks import Locks
 from graph.oci.manifest import Manifest
 from graph.oci.reference import RegistryName, TagName
 
@@ -112,7 +113,15 @@ class ArtifactChange:
     media_type: str | None = None
     size: int | None = None
     error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the registry tells of a tag or a manifest besides; None: what it told before stays."""
+
     pushed_at: datetime | None = None
+    changed_at: datetime | None = None
+    locks: Locks | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +130,8 @@ class RepositoryChanges:
 
     `observed` are artifacts still there, of which only `observed_at` moves; `referrers_observed` those
     whose list of referrers was read. `is_crawled` when the look is the last of a crawl. `completeness` is
-    COMPLETE, BEST_EFFORT or UNKNOWN, or None to leave it. `is_absent` when the registry does not know the
+    COMPLETE, BEST_EFFORT or UNKNOWN, or None to leave it. `told_tags` and `told_artifacts` are of those that
+    are there by this look. `is_absent` when the registry does not know the
     repository any more: then every tag and artifact of it is absent too.
     """
 
@@ -137,3 +147,5 @@ class RepositoryChanges:
     completeness: str | None = None
     error: Failure | None = None
     is_absent: bool = False
+    told_tags: Mapping[TagName, Told] = field(default_factory=dict)
+    told_artifacts: Mapping[Digest, Told] = field(default_factory=dict)

@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Connection, Dialect, FromClause, Text, TypeDecorator, select
 
+from graph.oci.locks import Locks
 from graph.store.keys import PairSet, key_set, pair_set
+from graph.store.told import parse_locks
 
 R = TypeVar("R")
 
@@ -40,6 +42,16 @@ class Pairs(TypeDecorator[dict[str, str]]):
     def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, str]:
         pairs: dict[str, str] = {} if value is None else json.loads(value)
         return pairs
+
+
+class LocksColumn(TypeDecorator[Locks]):
+    """A column of what may be done, as `told.py` wrote it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Locks | None:
+        return parse_locks(value)
 
 
 @dataclass(frozen=True, slots=True)

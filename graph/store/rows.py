@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from graph.oci.digest import Digest
 from graph.oci.liveness import Untagged
+from graph.oci.locks import Locks
 from graph.oci.manifest import ArtifactKind
 from graph.oci.reference import RegistryName, RepositoryName, TagName
 
@@ -177,7 +178,9 @@ class ArtifactRow:
     untagged: Untagged | None  # None: it has an ordinary tag
     child_count: int  # entries of an index, present or not
     created_at: datetime | None
-    pushed_at: datetime | None
+    pushed_at: datetime | None  # the registry says so, and the two below
+    changed_at: datetime | None
+    locks: Locks | None
     first_seen_at: datetime
     observed_at: datetime
     absent_at: datetime | None
@@ -198,7 +201,9 @@ class TagRow:
     error_message: str | None
     first_seen_at: datetime
     observed_at: datetime
-    changed_at: datetime | None  # it was last seen to move; None: never since first seen
+    changed_at: datetime | None  # the registry says so, or it was last seen to move; None: never
+    pushed_at: datetime | None  # the registry says so
+    locks: Locks | None
     absent_at: datetime | None
 
 

@@ -22,6 +22,7 @@ from graph.store.changes import ArtifactChange, Discovery, RepositoryChanges
 from graph.store.derived import Touched
 from graph.store.moves import Moves, TagEffects
 from graph.store.tables import artifact, microseconds_of
+from graph.store.told import set_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def set_sightings(db: Connection, registry_id: int, changes: Mapping[int, Reposi
     _add_tags(db, effects, touched)
     _note_referrers(db, looks)
     moves.write(db)
+    set_told(db, changes, {look.repository_id: look.keys for look in looks})
     turned = {look.repository_id for look in looks if not touched.contents.isdisjoint(look.keys.values())}
     return Sightings(touched, effects.tags, effects.changed | turned)
 
@@ -181,7 +183,6 @@ _COLUMNS = (
     "discovery",
     "first_seen_at",
     "observed_at",
-    "pushed_at",
     "absent_at",
     "kind",
     "artifact_type",
@@ -241,7 +242,6 @@ def _new_row(
         (Discovery.SUBJECT if change is None else change.discovery).value,
         look.at,
         look.at,
-        None if change is None else microseconds_of(change.pushed_at),
         look.at if change is None else None,
         shown.kind,
         shown.artifact_type,
@@ -274,10 +274,10 @@ def _see_again(db: Connection, looks: Sequence[_Look]) -> None:
             change = look.seen.get(digest)
             if change is None:
                 continue
-            rows.append((look.at, microseconds_of(change.pushed_at), row.key))
+            rows.append((look.at, row.key))
             if not row.has_manifest and digest in told:
                 lacks.append((*_lack(change, False), row.key))
-    run_rows(db, "UPDATE artifact SET observed_at = ?, pushed_at = COALESCE(?, pushed_at) WHERE id = ?", rows)
+    run_rows(db, "UPDATE artifact SET observed_at = ? WHERE id = ?", rows)
     run_rows(
         db,
         """

@@ -293,7 +293,9 @@ artifact = Table(  # this repository + this digest (concept C6)
     Column("first_seen_at", Instant, nullable=False),
     Column("observed_at", Instant, nullable=False),
     Column("referrers_observed_at", Instant),
-    Column("pushed_at", Instant),
+    Column("pushed_at", Instant),  # the registry says so, and when it last changed, and what is locked
+    Column("changed_at", Instant),
+    Column("locks", Text),  # JSON [can_delete, can_write, can_list, can_read]
     Column("absent_at", Instant),
     # Derived; kind, platform and created_at are copied from the manifest so that lists filter on one table.
     Column("kind", Text, nullable=False, server_default="UNKNOWN"),
@@ -345,7 +347,9 @@ tag = Table(
     _flag("is_fallback_tag"),  # the referrer tag of the specification: it names an index of referrers
     Column("first_seen_at", Instant, nullable=False),
     Column("observed_at", Instant, nullable=False),
-    Column("changed_at", Instant),  # it was last seen to move; null: never since first seen
+    Column("changed_at", Instant),  # the registry says so, or it was last seen to move; null: never
+    Column("pushed_at", Instant),  # the registry says so, and what is locked
+    Column("locks", Text),
     Column("absent_at", Instant),
     UniqueConstraint("repository_id", "name"),
 )

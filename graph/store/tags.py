@@ -8,11 +8,11 @@ filter asks for them.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, Table, and_
+from sqlalchemy import ColumnElement, Connection, Table, and_, type_coerce
 
 from graph.store.conditions import tag_narrowing
 from graph.store.filters import Order, TagFilter, TagOrder
-from graph.store.listings import Join, Listing, find_rows, load_counts, load_rows
+from graph.store.listings import Join, Listing, LocksColumn, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
 from graph.store.rows import TagRow
 from graph.store.tables import artifact, repository, tag
@@ -32,6 +32,8 @@ TAGS = Listing(
         tag.c.first_seen_at,
         tag.c.observed_at,
         tag.c.changed_at,
+        tag.c.pushed_at,
+        type_coerce(tag.c.locks, LocksColumn),
         tag.c.absent_at,
     ),
     tag,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from graph.errors import RegistryUnknownError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
-from graph.store.changes import Failure, KnownRepository, NewManifest, RepositoryChanges
+from graph.store.changes import Failure, KnownRepository, NewManifest, RepositoryChanges, Told
 from graph.store.findings import Findings, write_findings
 from graph.store.observations import load_known
 from graph.sync.content import MAX_TASKS, Batch
@@ -34,6 +34,8 @@ class Seen:
     answered: set[Digest] = field(default_factory=set)
     missing: set[Digest] = field(default_factory=set)
     referrers: dict[Digest, Sequence[Digest]] = field(default_factory=dict)
+    told_tags: dict[TagName, Told] = field(default_factory=dict)
+    told_artifacts: dict[Digest, Told] = field(default_factory=dict)
 
 
 class Look:
@@ -49,6 +51,7 @@ class Look:
         self.known = KnownRepository()
         self.seen = Seen()
         self.asked: set[Digest] = set()  # digests asked for as a child or a root
+        self.is_complete = False  # every manifest was listed, untagged ones too
         self._key = key
         self._is_behind = key is not None  # what is stored is not what `known` says
 
@@ -104,6 +107,9 @@ class Look:
             answered=seen.answered,
             missing=seen.missing,
             referrers=seen.referrers,
+            told_tags=seen.told_tags,
+            told_artifacts=seen.told_artifacts,
+            is_complete=self.is_complete,
             is_finished=is_finished,
             is_absent=is_absent,
             failure=failure,

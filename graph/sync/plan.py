@@ -31,6 +31,7 @@ from graph.store.changes import (
     KnownTag,
     RepositoryChanges,
     TagChange,
+    Told,
 )
 from graph.sync.freshness import age_of
 
@@ -78,6 +79,9 @@ class ObservedRepository:
     answered: Collection[Digest] = ()  # still there, by HEAD
     missing: Collection[Digest] = ()  # 404 to the digest
     referrers: Mapping[Digest, Collection[Digest]] = field(default_factory=dict)  # verified, by subject
+    told_tags: Mapping[TagName, Told] = field(default_factory=dict)
+    told_artifacts: Mapping[Digest, Told] = field(default_factory=dict)
+    is_complete: bool = False  # a list of every manifest, untagged ones too, was read to its end
     is_finished: bool = False  # nothing of this crawl is left to be asked
     is_absent: bool = False  # neither the catalog nor the list of tags knows it
     failure: Failure | None = None  # why the rest could not be asked
@@ -269,11 +273,19 @@ def plan_changes(known: KnownRepository, observed: ObservedRepository, at: datet
         referrers_observed=tuple(observed.referrers),
         is_tag_list_complete=listed is not None,
         is_crawled=observed.is_finished,
-        # Plain OCI has no list of manifests: what nobody points at is invisible (distribution-spec#222).
-        completeness="BEST_EFFORT" if observed.is_finished else None,
+        completeness=_completeness(observed),
         error=observed.failure,
         is_absent=observed.is_absent,
+        told_tags=observed.told_tags,
+        told_artifacts=observed.told_artifacts,
     )
+
+
+def _completeness(observed: ObservedRepository) -> str | None:
+    if not observed.is_finished:
+        return None
+    # Plain OCI has no list of manifests: what nobody points at is invisible (distribution-spec#222).
+    return "COMPLETE" if observed.is_complete else "BEST_EFFORT"
 
 
 def _tag_change(name: TagName, seen: Digest | Failure) -> TagChange:

@@ -22,6 +22,7 @@ from graph.store.changes import Failure
 from graph.store.repositories import find_repositories
 from graph.store.visibility import Visibility
 from graph.sync.look import Look
+from graph.sync.manifests import observe_manifests
 from graph.sync.patience import failure_of
 from graph.sync.report import Tally
 from graph.sync.tags import InCatalog, observe_named, observe_tags
@@ -136,6 +137,8 @@ async def _observe(
     """See all of it; return why the list of tags was cut short, if it was."""
     seen_before = set() if is_resumed else look.present()
     cut_short = await observe_tags(look, in_catalog)
+    if await observe_manifests(look):
+        return cut_short
     await look.load()
     await observe_children(look, seen_before)
     await observe_roots(look)

@@ -12,8 +12,8 @@ from functools import partial
 from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
 from graph.oci.reference import TagName
-from graph.registry.entries import ListedTag
-from graph.store.changes import Discovery, Failure
+from graph.registry.entries import ListedManifest, ListedTag
+from graph.store.changes import Discovery, Failure, Told
 from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import Look
@@ -108,8 +108,15 @@ async def observe_named(
             else:
                 look.seen.tags[name] = seen
         look.seen.artifacts.update(batch.artifacts)
+        look.seen.told_tags.update((tag.name, told) for tag in listed if (told := told_of(tag)) is not None)
         await look.settle(batch)
     return tags
+
+
+def told_of(entry: ListedTag | ListedManifest) -> Told | None:
+    """What a list tells of its entry besides what it is, if it tells anything."""
+    told = Told(entry.pushed_at, entry.changed_at, entry.locks)
+    return None if told == Told() else told
 
 
 async def _observe_tag(

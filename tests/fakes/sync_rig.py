@@ -118,23 +118,28 @@ class Rig:
         return self.read(_repository, name)
 
 
-def make_client(app: Any) -> RegistryClient:
+def make_client(app: Any, **settings: Any) -> RegistryClient:
     """A client that carries requests to an ASGI app, and makes each once."""
     transport = httpx.ASGITransport(app)
-    return RegistryClient(RegistrySettings(url=URL), transport, retries=RetryPolicy(attempts=1))
+    registry = RegistrySettings(url=URL, **settings)
+    return RegistryClient(registry, transport, retries=RetryPolicy(attempts=1))
 
 
 @asynccontextmanager
 async def open_rig(
-    registry: SampleRegistry | None = None, *, store: str = ":memory:", clock: Clock | None = None
+    registry: SampleRegistry | None = None,
+    *,
+    store: str = ":memory:",
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A registry and a store, both empty unless given; the clock of a store that is not must go on."""
     registry = registry or SampleRegistry()
     clock = clock or Clock()
     opened = open_store(store)
-    client = make_client(registry)
+    client = make_client(registry, **settings)
     with opened.transaction() as db:
-        (key,) = set_registries(db, [ConfiguredRegistry(client.name, URL, "oci")], clock())
+        (key,) = set_registries(db, [ConfiguredRegistry(client.name, URL, client.dialect.name)], clock())
     upstream = Upstream(client, opened, key, clock)
     rig = Rig(registry, opened, clock, client, upstream, Crawler(upstream), key, [client])
     try:

@@ -9,11 +9,12 @@ from builders import make_image
 from fakes.azure import AzureRegistry, Facts
 from graph.errors import RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
+from graph.oci.locks import Locks
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.client import RegistryClient
 from graph.registry.dialects import choose_dialect
-from graph.registry.entries import ListedManifest, ListedTag, Locks
+from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.ledger import RequestKind
 from graph.sample import SampleRegistry
 from graph.settings import RegistrySettings

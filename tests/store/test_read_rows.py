@@ -12,6 +12,7 @@ from graph.errors import QueryTooCostlyError, StoreError
 from graph.oci.document import MAX_DOCUMENT_BYTES
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
+from graph.oci.locks import Locks
 from graph.store.artifacts import (
     count_artifacts,
     count_layer_artifacts,
@@ -204,6 +205,8 @@ def _detailed() -> StoreBuilder:
         untagged="REFERRER",
         created_at=NOW - timedelta(days=9),
         pushed_at=NOW - timedelta(days=8),
+        changed_at=NOW - timedelta(days=4),
+        locks="[true, false, null, true]",
         first_seen_at=NOW - timedelta(days=7),
         observed_at=NOW - timedelta(days=6),
         referrers_observed_at=NOW - timedelta(days=5),
@@ -221,7 +224,17 @@ def _detailed() -> StoreBuilder:
         error_message="no",
         media_type="m/n",
     )
-    build.tag(repository, "t", found, changed_at=NOW, error_code="E", error_message="f", is_referrer_tag=True)
+    build.tag(
+        repository,
+        "t",
+        found,
+        changed_at=NOW,
+        pushed_at=NOW - timedelta(days=3),
+        locks="[false, true, true, true]",
+        error_code="E",
+        error_message="f",
+        is_referrer_tag=True,
+    )
     return build
 
 
@@ -247,7 +260,13 @@ def test_values(detailed: Connection) -> None:
         NamespaceRow(1, 1, "a", 1),
         NamespaceRow(2, 1, "a/b", 1),
     ]
-    assert load_tags(db, EVERYTHING, [1]) == [TagRow(1, 1, 1, "a/b/c", "t", 1, "E", "f", NOW, NOW, NOW, None)]
+    assert load_tags(db, EVERYTHING, [1]) == [
+        TagRow(
+            *(1, 1, 1, "a/b/c", "t", 1, "E", "f", NOW, NOW, NOW, NOW - timedelta(days=3)),
+            Locks(can_delete=False, can_write=True, can_list=True, can_read=True),
+            None,
+        )
+    ]
     assert load_layers(db, EVERYTHING, [1, 2]) == [
         LayerRow(1, 1, _digest(1), 1000, False, False, 1, 1, 0),
         LayerRow(2, 1, _digest(2), None, False, False, 1, 1, 0),
@@ -292,6 +311,8 @@ def test_artifact_values(detailed: Connection) -> None:
         child_count=0,
         created_at=NOW - timedelta(days=9),
         pushed_at=NOW - timedelta(days=8),
+        changed_at=NOW - timedelta(days=4),
+        locks=Locks(can_delete=True, can_write=False, can_list=None, can_read=True),
         first_seen_at=NOW - timedelta(days=7),
         observed_at=NOW - timedelta(days=6),
         absent_at=None,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from builders import (
     Built,
@@ -17,7 +17,9 @@ from builders import (
     make_signature,
 )
 from graph.oci.digest import Digest
-from graph.store.changes import ArtifactChange, Discovery, Failure, RepositoryChanges
+from graph.oci.locks import Locks
+from graph.oci.reference import TagName
+from graph.store.changes import ArtifactChange, Discovery, Failure, RepositoryChanges, Told
 from graph.store.observations import set_repository
 from graph.store.recount import recount
 from graph.store.tables import microseconds_of
@@ -189,13 +191,21 @@ def test_manifest_not_had(writer: Writer) -> None:
     assert [] == recount(writer.db)
 
 
-def test_pushed_at(writer: Writer) -> None:
-    """The time of the push is kept when a later look does not tell it."""
-    key, pushed = writer.repository("web"), writer.now - timedelta(days=1)
-    told = ArtifactChange(Digest(ONE.digest), Discovery.LISTED, pushed_at=pushed)
-    set_repository(writer.db, key, RepositoryChanges(writer.tick(), present=[told]))
+def test_what_a_registry_tells(writer: Writer) -> None:
+    """When it was pushed and changed and what is locked is kept when a later look does not tell it."""
+    pushed, changed = writer.now - timedelta(days=2), writer.now - timedelta(days=1)
+    told = Told(pushed, changed, Locks(can_delete=False))
+    writer.look(
+        "web",
+        {"latest": ONE},
+        told_artifacts={Digest(ONE.digest): told},
+        told_tags={TagName("latest"): told},
+    )
     writer.see("web", {"latest": ONE})
-    assert microseconds_of(pushed) == writer.artifact("web", ONE, "a.pushed_at")
+    stored = (microseconds_of(pushed), microseconds_of(changed), "[false, null, null, null]")
+    assert stored == writer.artifact("web", ONE, "a.pushed_at, a.changed_at, a.locks")
+    tag = writer.db.execute(text("SELECT pushed_at, changed_at, locks FROM tag")).one()
+    assert stored == tuple(tag)
 
 
 # Who is live

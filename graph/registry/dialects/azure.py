@@ -19,11 +19,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from graph.oci.digest import parse_digest
+from graph.oci.locks import Locks
 from graph.oci.reference import RepositoryName, parse_repository_name, parse_tag_name
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.dialects.dialect import Reader, read_with_fallback
 from graph.registry.dialects.oci import OciDialect
-from graph.registry.entries import ListedManifest, ListedTag, Locks
+from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import LINKED_ALWAYS, Listing
 from graph.registry.times import parse_time

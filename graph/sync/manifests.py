@@ -1,0 +1,68 @@
+"""Look at the list of all manifests, where the registry has one: then nothing has to be asked one by one.
+
+Rules of this file: only a list that was read to its end makes a manifest absent, and one that a tag has just
+named is there whatever the list said before. What is listed is there, so that what another repository has
+read is not asked for again; and whatever refers to something is listed too, so that lists of referrers tell
+nothing more.
+"""
+
+from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
+from graph.oci.digest import Digest
+from graph.registry.capability import Capability, CapabilityState
+from graph.registry.entries import ListedManifest
+from graph.store.changes import Discovery, Failure
+from graph.sync.content import MAX_BATCH
+from graph.sync.look import Look
+from graph.sync.patience import failure_of
+from graph.sync.plan import needs_manifest
+from graph.sync.tags import told_of
+
+
+async def observe_manifests(look: Look) -> bool:
+    """See every manifest that the registry lists; tell whether that was all there is.
+
+    False where it has no such list, or where that was cut short: then there may be more.
+    """
+    capabilities = look.upstream.client.capabilities
+    if capabilities[Capability.UNTAGGED_LISTING] is not CapabilityState.SUPPORTED:
+        return False
+    listed: dict[Digest, ListedManifest] = {}
+    try:
+        async for page in look.upstream.client.list_manifests(look.name):
+            listed.update((manifest.digest, manifest) for manifest in page)
+    except (RegistryUnknownError, RegistryUnsupportedError):
+        return False
+    except (RegistryError, ContentError) as error:
+        if error.retryable:
+            raise
+        look.tally.add_trouble(look.name, "", failure_of(error))
+        return False
+    await look.load()
+    await _see(look, listed)
+    tagged = {tag.digest for tag in look.known.tags.values()}
+    look.seen.missing.update(look.present() - listed.keys() - tagged)
+    look.seen.referrers.update(dict.fromkeys(listed, ()))
+    look.is_complete = True
+    await look.settle()
+    return True
+
+
+async def _see(look: Look, listed: dict[Digest, ListedManifest]) -> None:
+    """Note what is listed, and get what nobody has read yet."""
+    artifacts = look.known.artifacts
+    wanted = [digest for digest in listed if needs_manifest(artifacts.get(digest))]
+    for start in range(0, len(wanted), MAX_BATCH):
+        async with look.batch() as batch:
+            some = wanted[start : start + MAX_BATCH]
+            await batch.get(some, Discovery.LISTED)
+            await batch.complete()
+            for digest, artifact in batch.artifacts.items():
+                failure = artifact.failure
+                if isinstance(failure, Failure) and failure.code == RegistryUnknownError.code:
+                    continue  # deleted since it was listed
+                look.seen.artifacts[digest] = artifact
+            await look.settle(batch)
+    look.seen.answered.update(digest for digest in listed if digest not in wanted)
+    look.seen.told_artifacts.update(
+        (digest, told) for digest, manifest in listed.items() if (told := told_of(manifest)) is not None
+    )
