@@ -5,7 +5,7 @@ them into a store. Nothing here goes through the write side, so a read that is w
 that is.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -205,10 +205,9 @@ class StoreBuilder:
             present = [row for row in self._present("repository") if row["registry_id"] == registry["id"]]
             registry["repository_count"] = len(present)
             self._derive_namespaces(registry["id"], [row["name"] for row in present])
+        tag_counts = Counter(row["artifact_id"] for row in self._ordinary_tags())
         for artifact in self.rows["artifact"]:
-            artifact["tag_count"] = len(
-                [row for row in self._ordinary_tags() if row["artifact_id"] == artifact["id"]]
-            )
+            artifact["tag_count"] = tag_counts[artifact["id"]]
 
     def _use_blobs(self) -> dict[int, list[Row]]:
         uses: dict[int, list[Row]] = defaultdict(list)

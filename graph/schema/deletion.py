@@ -14,7 +14,7 @@ from graph.oci import deletion as rule
 from graph.oci.digest import Digest
 from graph.oci.reference import format_reference
 from graph.oci.tags import parse_referrer_tag
-from graph.schema.basis import Basis
+from graph.schema.basis import Basis, Grounds, GroundsKind, basis_field
 from graph.schema.batches import Answer
 from graph.schema.connections import Connection, Listed
 from graph.schema.context import Context
@@ -23,10 +23,10 @@ from graph.schema.fields import batched, computed
 from graph.schema.links import ArtifactLink, LayerLink, TagLink
 from graph.schema.scalars import ByteCount
 from graph.schema.sets import FoundSet, NamedSet, find_set
-from graph.store import artifacts, bases, deletion, layers
+from graph.store import artifacts, deletion, layers
 from graph.store.deletion import Extent
 from graph.store.pages import Page, PageRequest
-from graph.store.rows import ArtifactRow, BasisRow, Scope
+from graph.store.rows import ArtifactRow
 from graph.store.sequences import cut_sequence
 
 # Tags or artifacts that one step or one stay shows beside itself; beside them stands how many there are.
@@ -37,7 +37,7 @@ MAX_SHOWN = 20
 class _Deletion:
     worked_out: deletion.Deletion
     taken: Sequence[int]  # keys of tags
-    basis: BasisRow
+    grounds: Grounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class _Stay:
 
 
 async def load_deletions(context: Context, keys: Sequence[NamedSet], /) -> Sequence[Answer]:
-    """The plan of each set."""
+    """The plan of each set; each by at most six statements, whatever is in it."""
     answers: list[Answer] = []
     for named in keys:
         try:
@@ -74,9 +74,9 @@ async def _work_out(context: Context, named: NamedSet) -> _Deletion:
     worked_out = await context.read(
         deletion.work_out_deletion, found.artifact_keys, homes, _count_taken(named, found)
     )
-    basis = await context.read(bases.load_set_basis, found.repository_keys, Scope.ALL)
     taken = [tag.tag_key for tag in found.tags if tag.tag_key is not None]
-    return _Deletion(worked_out, taken, basis)
+    grounds = Grounds(GroundsKind.SET, repository_keys=tuple(found.repository_keys), is_open=named.has_globs)
+    return _Deletion(worked_out, taken, grounds)
 
 
 def _count_taken(named: NamedSet, found: FoundSet) -> Mapping[int, int]:
@@ -310,7 +310,4 @@ class Deletion:
         description="How many of `bytesFreed` would stay if the referrers that are in the plan, and what is "
         "in it because of them, were left.",
     )
-    basis: Basis = strawberry.field(
-        description="How well the repositories involved are known. Where `exclusiveIsUpperBound` is true, "
-        "fewer bytes may be freed: artifacts may exist that nobody can list and that use them too."
-    )
+    basis: Basis | None = basis_field()

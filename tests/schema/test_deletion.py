@@ -1,5 +1,6 @@
 """The plan of a deletion as it is shown: every reason, pages, what it costs, and what is refused."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from graph.schema.context import Limits
 from graph.schema.deletion import MAX_SHOWN
-from requests_to_graph import FakeRefresher, Graph, Response, codes_of, graph_of
+from requests_to_graph import FakeRefresher, Graph, Response, codes_of, graph_of, paths_of
 from schema_stores import ragged_store
 from store_builders import NOW, StoreBuilder
 
@@ -224,21 +225,21 @@ async def test_whole_repositories_of_several_registries() -> None:
 
 
 async def test_statements() -> None:
-    """Names, the plan, what it frees and its basis; then one for each list of a page, none for its counts."""
+    """Names, the plan and what it frees; then one for the basis and for each list, none for its count."""
     named = yard()
     async with graph_of(named.build) as graph:
         await graph.data('{ deletion(artifacts: ["team/app:1"]) { bytesFreed } }')
-        assert 4 == len(graph.statements)
+        assert 3 == len(graph.statements)
         await plan_of(graph, artifacts=["team/app:1"])
         # Steps, what stays, and beside them: causes and holders at once, tags left, layers of blobs.
-        assert 4 + 5 == len(graph.statements)
+        assert 3 + 1 + 5 == len(graph.statements)
         sets = {"tags": ["team/app:2"], "repositories": ["team/app", "team/*"]}
         await graph.data(
             """query ($artifacts: [String!], $tags: [String!], $repositories: [String!]) {
                 deletion(artifacts: $artifacts, tags: $tags, repositories: $repositories) { bytesFreed } }""",
             {"artifacts": ["team/app:1", f"team/app@{named.digest('own')}"], **sets},
         )
-        assert 4 + 3 == len(graph.statements)
+        assert 6 == len(graph.statements)
 
 
 async def test_pages() -> None:
@@ -328,7 +329,7 @@ async def test_ten_thousand_names() -> None:
     async with graph_of(named.build, limits=Limits()) as graph:
         data = await graph.data(query, {"names": addresses}, limits=Limits())
         assert {"artifactCount": 10_000, "bytesFreed": 10_000} == data["deletion"]
-        assert 4 == len(graph.statements)
+        assert 3 == len(graph.statements)
         response = await graph.ask(query, {"names": [*addresses, "app:one-more"]}, limits=Limits())
         assert ["QUERY_TOO_COSTLY"] == codes_of(response)
         assert [] == graph.statements
@@ -366,6 +367,14 @@ async def test_refused(variables: dict[str, Any], code: str) -> None:
         (error["extensions"]["code"], error["path"]) for error in response["errors"]
     ]
     assert [] == refresher.asked
+
+
+async def test_the_time_limit() -> None:
+    """A plan that is not told in time is an error at its place."""
+    async with graph_of(yard().build) as graph:
+        deadline = asyncio.get_running_loop().time()
+        response = await graph.ask(PLAN, {"artifacts": ["team/app:1"]}, deadline=deadline)
+    assert {("deletion",): "TIME_LIMIT"} == paths_of(response)
 
 
 async def test_an_absent_artifact_is_unknown() -> None:
