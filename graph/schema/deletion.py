@@ -10,6 +10,7 @@ from typing import Any
 
 import strawberry
 
+from graph.errors import QueryTooCostlyError
 from graph.oci import deletion as rule
 from graph.oci.digest import Digest
 from graph.oci.reference import format_reference
@@ -71,6 +72,9 @@ async def load_deletions(context: Context, keys: Sequence[NamedSet], /) -> Seque
 async def _work_out(context: Context, named: NamedSet) -> _Deletion:
     found = await find_set(context, named)
     homes = [row.key for row in found.whole_repositories]
+    count = len(found.artifact_keys) + sum(row.artifact_count for row in found.whole_repositories)
+    if count > deletion.MAX_SURROUNDINGS:  # known before anything is read
+        raise QueryTooCostlyError(count, deletion.MAX_SURROUNDINGS, "artifacts to delete")
     worked_out = await context.read(
         deletion.work_out_deletion, found.artifact_keys, homes, _count_taken(named, found)
     )

@@ -8,6 +8,7 @@ import pytest
 
 from graph.schema.context import Limits
 from graph.schema.deletion import MAX_SHOWN
+from graph.store.deletion import MAX_SURROUNDINGS
 from requests_to_graph import FakeRefresher, Graph, Response, codes_of, graph_of, paths_of
 from schema_stores import ragged_store
 from store_builders import NOW, StoreBuilder
@@ -367,6 +368,18 @@ async def test_refused(variables: dict[str, Any], code: str) -> None:
         (error["extensions"]["code"], error["path"]) for error in response["errors"]
     ]
     assert [] == refresher.asked
+
+
+async def test_too_many_artifacts() -> None:
+    """Repositories with more artifacts than one plan may have are refused by their counters alone."""
+    named = Yard()
+    home = named.repository("app")
+    named.build.derive()
+    named.build.row("repository", home)["artifact_count"] = MAX_SURROUNDINGS + 1
+    async with graph_of(named.build) as graph:
+        response = await graph.ask(PLAN, {"repositories": ["app"]})
+        assert ["QUERY_TOO_COSTLY"] == codes_of(response)
+        assert 1 == len(graph.statements)
 
 
 async def test_the_time_limit() -> None:
