@@ -150,6 +150,7 @@ NAMES = {
     "text": ['"e"'],
     "digest": ['"sha256:' + "0" * 63 + '1"'],
     "repositories": ['["team/*", "base"]', "[]"],
+    "tags": ['["team/web:v1", "base:1.0"]', "[]"],
     "digests": ['["sha256:' + "0" * 63 + '1", "sha256:' + "0" * 63 + '2"]'],
 }
 
@@ -197,7 +198,10 @@ def queries(draw: Any, schema: GraphQLSchema) -> str:
 
 # Fields of the query itself that read something, and the statements that takes; what each is asked about is
 # for their own tests.
-ROOTS = {"repository": 1, "artifact": 1, "layers": 1, "pull": 8, "rollout": 8, "storage": 6, "overlap": 4}
+ROOTS = {
+    **{"repository": 1, "artifact": 1, "layers": 1},
+    **{"pull": 8, "rollout": 8, "storage": 6, "overlap": 4, "deletion": 6},
+}
 
 
 def count_batched(schema: GraphQLSchema, query: str) -> int:
