@@ -199,8 +199,14 @@ def queries(draw: Any, schema: GraphQLSchema) -> str:
 # Fields of the query itself that read something, and the statements that takes; what each is asked about is
 # for their own tests.
 ROOTS = {
-    **{"repository": 1, "artifact": 1, "layers": 1},
-    **{"pull": 8, "rollout": 8, "storage": 6, "overlap": 4, "deletion": 6},
+    "repository": 1,
+    "artifact": 1,
+    "layers": 1,
+    "pull": 8,
+    "rollout": 8,
+    "storage": 6,
+    "overlap": 4,
+    "deletion": 6,
 }
 
 
