@@ -7,7 +7,7 @@ store's worker thread. One that cannot be answered whole is one error, which nam
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import GraphQLError
@@ -20,14 +20,14 @@ from graph.oci.image import item_of_layer
 from graph.oci.kind import ArtifactKind
 from graph.oci.media_types import OCI_ARTIFACT_MANIFEST
 from graph.oci.platforms import format_platform
+from graph.schema.basis import Grounds, GroundsKind
 from graph.schema.batches import Answer
 from graph.schema.context import Context
 from graph.schema.errors import recalled
 from graph.schema.sets import FoundSet, NamedSet, find_set
 from graph.store import artifacts
-from graph.store.bases import load_set_basis
 from graph.store.pulls import IndexEntry, StoredImage, load_diff_ids, load_images, load_index_entries
-from graph.store.rows import ArtifactRow, BasisRow, ManifestForm, Scope
+from graph.store.rows import ArtifactRow, ManifestForm
 from graph.store.visibility import Visibility
 
 # Platforms that an error about one that is not there writes out.
@@ -77,7 +77,8 @@ class PullRow:
     present: list[LayerRow]
     layer_bytes: int
     document_bytes: int
-    basis: BasisRow
+    grounds: Grounds
+    is_lower_bound: bool
 
     @property
     def total_bytes(self) -> int:
@@ -91,7 +92,8 @@ class RolloutRow:
     pulls: list[PullRow]
     layer_bytes: int
     document_bytes: int
-    basis: BasisRow
+    grounds: Grounds
+    is_lower_bound: bool
 
     @property
     def total_bytes(self) -> int:
@@ -109,7 +111,7 @@ class _Chosen:
 
 
 async def foretell(context: Context, keys: Sequence[Question], /) -> Sequence[Answer]:
-    """What each rollout costs, each by at most nine statements."""
+    """What each rollout costs, each by at most seven statements."""
     answers: list[Answer] = []
     for question in keys:
         try:
@@ -150,22 +152,18 @@ def _foretell(
         rule.Held([images[way] for way in held], question.layers, question.diff_ids),
         question.reuse,
     )
-    basis = load_set_basis(db, visibility, found.repository_keys, Scope.ALL)
+    grounds = Grounds(GroundsKind.SET, repository_keys=tuple(found.repository_keys))
     pulls = [
-        _pull_of(chosen[text], stored[chosen[text].way[-1]], forecast, basis)
+        _pull_of(chosen[text], stored[chosen[text].way[-1]], forecast, grounds)
         for text, forecast in zip(question.addresses, forecasts, strict=True)
     ]
     return RolloutRow(
         pulls,
         sum(each.layer_bytes for each in forecasts),
         sum(each.document_bytes for each in forecasts),
-        _basis_of(basis, is_lower_bound=any(each.is_lower_bound for each in forecasts)),
+        grounds,
+        any(each.is_lower_bound for each in forecasts),
     )
-
-
-def _basis_of(basis: BasisRow, *, is_lower_bound: bool) -> BasisRow:
-    # A pull is of this content and no other, however much more there may be: nothing but a size can lack.
-    return replace(basis, exclusive_is_upper_bound=False, counts_are_lower_bound=is_lower_bound)
 
 
 class _Entries:
@@ -268,7 +266,7 @@ def _image_of(
     )
 
 
-def _pull_of(chosen: _Chosen, image: StoredImage, forecast: rule.Forecast, basis: BasisRow) -> PullRow:
+def _pull_of(chosen: _Chosen, image: StoredImage, forecast: rule.Forecast, grounds: Grounds) -> PullRow:
     keys = {layer.position: layer.key for layer in image.layers}
 
     def rows_of(layers: Sequence[rule.PulledLayer]) -> list[LayerRow]:
@@ -288,5 +286,6 @@ def _pull_of(chosen: _Chosen, image: StoredImage, forecast: rule.Forecast, basis
         rows_of(forecast.present),
         forecast.layer_bytes,
         forecast.document_bytes,
-        _basis_of(basis, is_lower_bound=forecast.is_lower_bound),
+        grounds,
+        forecast.is_lower_bound,
     )

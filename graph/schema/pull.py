@@ -5,6 +5,7 @@ answered from the store alone, as every question about a set is: nothing is refr
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, TypeAlias
 
 import strawberry
@@ -13,7 +14,7 @@ from graph.errors import QueryTooCostlyError
 from graph.oci import pull as rule
 from graph.oci.digest import Digest
 from graph.oci.platforms import DEFAULT_PLATFORM, parse_platform
-from graph.schema.basis import Basis
+from graph.schema.basis import Basis, load_bases
 from graph.schema.batches import Cost, Location
 from graph.schema.context import Context, Registries
 from graph.schema.enums import DocumentRole, Reuse
@@ -26,6 +27,7 @@ from graph.schema.platform import Platform
 from graph.schema.scalars import ByteCount
 from graph.schema.sets import parse_set
 from graph.schema.tag import load_artifacts
+from graph.store.rows import BasisRow
 
 # Artifacts in one rollout; with what the node holds they are at most as many as a set may have members.
 MAX_ROLLOUT = 1_000
@@ -116,6 +118,23 @@ def _pick_only(rollout: RolloutRow) -> PullRow:
     return rollout.pulls[0]
 
 
+def _pick_basis(row: PullRow | RolloutRow, _: Context, basis: BasisRow | None) -> BasisRow | None:
+    # A pull is of this content and no other, however much more there may be: nothing but a size can lack.
+    if basis is None:
+        return None
+    return replace(basis, exclusive_is_upper_bound=False, counts_are_lower_bound=row.is_lower_bound)
+
+
+def _basis_field() -> Any:
+    return batched(
+        load_bases,
+        key=lambda row: row.grounds,
+        pick=_pick_basis,
+        description="What this stands on. `countsAreLowerBound`: the size of something that is fetched is "
+        "not known, and counts as 0. Null with an error only.",
+    )
+
+
 @strawberry.type(description="A document that a pull fetches: not a layer, but what tells which layers.")
 class PullDocument:
     """A document that a pull fetches."""
@@ -188,10 +207,7 @@ class Pull:
     layer_bytes: ByteCount = strawberry.field(description="The bytes of `fetched`.")
     document_bytes: ByteCount = strawberry.field(description="The bytes of `documents`.")
     total_bytes: ByteCount = strawberry.field(description="Both together.")
-    basis: Basis = strawberry.field(
-        description="What this stands on. `countsAreLowerBound`: the size of something that is fetched is "
-        "not known, and counts as 0."
-    )
+    basis: Basis | None = _basis_field()
 
 
 @strawberry.type(
@@ -209,7 +225,4 @@ class Rollout:
     layer_bytes: ByteCount = strawberry.field(description="The bytes of all layers that are fetched.")
     document_bytes: ByteCount = strawberry.field(description="The bytes of all documents that are fetched.")
     total_bytes: ByteCount = strawberry.field(description="Both together.")
-    basis: Basis = strawberry.field(
-        description="What this stands on. `countsAreLowerBound`: the size of something that is fetched is "
-        "not known, and counts as 0."
-    )
+    basis: Basis | None = _basis_field()

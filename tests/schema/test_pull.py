@@ -22,8 +22,8 @@ OCI_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 SIZES = {"base": 1000, "shared": 100, "web": 30, "api": 20, "odd": 7}
 DOCUMENT = 50  # bytes of each manifest
 # The most that one question may need: names by tag and by digest, artifacts, entries, documents, layers,
-# configs, basis.
-STATEMENTS = 8
+# configs; and one for the basis.
+STATEMENTS = 7 + 1
 
 PULL = """
 query Pull($artifact: String!, $platform: String, $present: Present, $reuse: Reuse! = BLOB) {
@@ -41,7 +41,7 @@ query Pull($artifact: String!, $platform: String, $present: Present, $reuse: Reu
 ROLLOUT = """
 query Rollout($artifacts: [String!]!, $platform: String, $present: Present, $reuse: Reuse! = BLOB) {
   rollout(artifacts: $artifacts, platform: $platform, present: $present, reuse: $reuse) {
-    pulls { artifact { reference } fetched { digest } layerBytes documentBytes }
+    pulls { artifact { reference } fetched { digest } layerBytes documentBytes basis { scope } }
     layerBytes documentBytes totalBytes
     basis { countsAreLowerBound }
   }
