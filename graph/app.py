@@ -50,53 +50,6 @@ Clock = Callable[[], datetime]
 # What `create_app` makes; its lifespan opens and closes the parts.
 Application = Starlette
 
-# The queries a browser opens with, each a tab.
-EXAMPLES = (
-    """# What this registry holds, and which layers its repositories share.
-query SharedLayers {
-  registry {
-    name
-    layers(first: 5, filter: { sharedByAtLeast: 2 }, orderBy: SAVED_BYTES) {
-      nodes {
-        digest
-        size
-        savedBytes
-        repositoryCount
-        repositories(first: 5) {
-          nodes {
-            name
-          }
-        }
-      }
-    }
-  }
-}
-""",
-    """# One repository: its tags, and what each names.
-query Repositories {
-  registry {
-    repositories(first: 10) {
-      totalCount
-      nodes {
-        name
-        tags(first: 5, orderBy: VERSION) {
-          nodes {
-            name
-            changedAt
-            artifact {
-              digest
-              kind
-              size
-            }
-          }
-        }
-      }
-    }
-  }
-}
-""",
-)
-
 
 def utc_now() -> datetime:
     """The time."""
@@ -301,7 +254,9 @@ def create_app(
     async def run(context: Context, asked: Parameters) -> dict[str, Any]:
         return await execute(schema, context, asked.query, asked.variables, asked.operation_name)
 
-    endpoint = Endpoint(run, open_request, graphiql.render_page(EXAMPLES), settings.max_body_bytes)
+    endpoint = Endpoint(
+        run, open_request, graphiql.render_page(graphiql.load_examples()), settings.max_body_bytes
+    )
     routes = [
         Route("/graphql", endpoint),
         Mount("/graphiql", StaticFiles(directory=graphiql.STATIC)),

@@ -193,7 +193,7 @@ def demo(host: Host = None, port: Port = None) -> None:
     registry = SampleRegistry()
     fill_sample(registry)
     flags = {
-        "registries": [f"http://{name}"],
+        "registries": [{"url": f"http://{name}", "dialect": "oci"}],
         "store": ":memory:",
         "host": host,
         "port": port,

@@ -22,6 +22,15 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
+def load_examples() -> list[str]:
+    """The queries a first visit opens with, one for each question that no registry answers, in order.
+
+    Where they name something it is of the sample registry.
+    """
+    files = sorted((Path(__file__).parent / "examples").glob("*.graphql"))
+    return [file.read_text(encoding="utf-8") for file in files]
+
+
 def render_page(examples: Sequence[str]) -> str:
     """The page, with a tab for each example query that a first visit opens; later visits find their own tabs.
 
