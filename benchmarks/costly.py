@@ -79,6 +79,14 @@ def _many_rows(known: Known) -> list[Query]:
             layers % (100, f"artifacts(first: 100) {{ {edges} }}"),
         ),
         Query(
+            "as many fields as are allowed: 20 pages of 100 under 47 names",
+            layers % (20, f"repositories(first: 100) {{ {_aliased('nodes { id name observedAt }', 47)} }}"),
+        ),
+        Query(
+            "as many fields as are allowed: 3 pages of 100, all fields under 47 names",
+            layers % (3, f"artifacts(first: 100) {{ {_aliased(f'nodes {{ {ARTIFACT} }}', 47)} }}"),
+        ),
+        Query(
             "1,000 layers by digest, 9 artifacts of each",
             "query ($digests: [Digest!]!) { layers(digests: $digests) { digest artifacts(first: 9) { nodes { "
             "reference repository { name } } } } }",
@@ -93,6 +101,21 @@ def _look_ups(known: Known) -> list[Query]:
     history = "history { created createdBy comment isEmptyLayer }"
     return [
         Query("one object 19,000 times by its id", _on_artifacts(ARTIFACT, 19), {"ids": same}),
+        Query(
+            "60,000 ids that are none, under 49 names",
+            f"query ($ids: [ID!]!) {{ {_aliased('nodes(ids: $ids) { id }', 49)} }}",
+            {"ids": ["x"] * 60_000},
+        ),
+        Query(
+            "20,000 ids that are none, under 49 names",
+            f"query ($ids: [ID!]!) {{ {_aliased('nodes(ids: $ids) { id }', 49)} }}",
+            {"ids": ["x"] * 19_999},
+        ),
+        Query(
+            "10,000 names of a set that are none, under 49 names",
+            f"query ($names: [String!]) {{ {_aliased('storage(repositories: $names) { __typename }', 49)} }}",
+            {"names": [f"r{number}" for number in range(10_000)]},
+        ),
         Query(
             "19,000 errors",
             f"query ($ids: [ID!]!) {{ {_aliased('nodes(ids: $ids) { id }', 19)} }}",
@@ -136,7 +159,13 @@ def _walks() -> list[Query]:
     sorts = " ".join(
         f"a{n}: repositories(first: {n + 1}, orderBy: SIZE) {{ nodes {{ id }} }}" for n in range(50)
     )
+    glob = "*a" * 60 + "*-no-such"
+    globs = " ".join(
+        f'a{n}: repositories(first: {n + 1}, filter: {{ name: "{glob}" }}) {{ totalCount }}'
+        for n in range(50)
+    )
     return [
+        Query("50 counts of a long glob", f"{{ registry {{ {globs} }} }}"),
         Query("50 searches that find nothing", f"{{ {searches} }}"),
         Query("50 counts of searches", f"{{ {counts} }}"),
         Query("50 walks over all layers", f"{{ registry {{ {walks} }} }}"),
@@ -158,6 +187,7 @@ def _documents() -> list[Query]:
             "19 levels deep",
             f"{{ registry {{ layers(first: 1, orderBy: SAVED_BYTES) {{ nodes {{ {deep} }} }} }} }}",
         ),
+        Query("the schema, four times", f"{{ {_aliased(f'__schema {{ types {{ {schema} }} }}', 4)} }}"),
         Query("the schema", f"{{ __schema {{ types {{ {schema} }} }} }}"),
         Query(
             "100 fragments",

@@ -18,9 +18,10 @@ from graph.oci.document import decode_json, parse_time
 
 T = TypeVar("T")
 
-# Entries of any one list or object in a config. Linux has no limit on them that is lower, but an environment
-# or history of ten thousand entries is no image's; past it the field counts as not given.
-MAX_ENTRIES = 10_000
+# Entries of any one list or object in a config. Docker stops at 127 layers, and an environment, set of labels
+# or history of a thousand entries is no image's; past it the field counts as not given. The config's text has
+# it all the same.
+MAX_ENTRIES = 1_000
 
 
 @dataclass(frozen=True, slots=True)

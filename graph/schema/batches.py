@@ -47,6 +47,9 @@ LONG_LIST = 100
 # Fields of lists that the executor may be given in one turn of the event loop: about 20 ms of it.
 TURN_FIELDS = 4_000
 
+# Fields that take the executor as long as one item of a list that is to come: a task and two futures.
+ITEM_FIELDS = 8
+
 Key: TypeAlias = Hashable
 # A value, None, or an exception that says why there is none.
 Answer: TypeAlias = Any
@@ -152,14 +155,21 @@ class Dispatcher:
         self._pending[id(batch)] = batch
         return future
 
-    def portion(self, items: Sequence[Answer], each: int) -> "Sequence[Answer]":
-        """The items of a list that has `each` fields an item: as they are, or as futures of them.
+    def portion(self, items: Sequence[Answer], each: int) -> "Sequence[Answer] | asyncio.Future[Answer]":
+        """A list with `each` fields an item: as it is, or futures of its items where they are many.
 
-        They come little by little where they are many, or where the executor was given as many fields in this
-        turn as it may.
+        Where the executor was given as many fields in this turn as it may, it is a future of that.
         """
+        if self._turn_fields < TURN_FIELDS or len(items) < 2:
+            return self._spread(items, each)
+        waiter = _Waiter(self._start(), None, Cost(1, each * len(items), each), None)
+        self._items.append((waiter, list(items)))
+        return waiter.future
+
+    def _spread(self, items: Sequence[Answer], each: int) -> Sequence[Answer]:
         fields = each * len(items)
         if len(items) > LONG_LIST or (len(items) > 1 and self._turn_fields + fields > TURN_FIELDS):
+            self._turn_fields += ITEM_FIELDS * len(items)
             return self.trickle(items, each)
         self._turn_fields += fields
         return items
@@ -186,6 +196,7 @@ class Dispatcher:
             await asyncio.wait([self._task])
 
     async def _run(self) -> None:
+        self._turn_fields = 0  # a task begins in a later turn than whoever made it
         try:
             async with asyncio.timeout_at(self._request.deadline):
                 while await self._collect():
@@ -293,7 +304,7 @@ class Dispatcher:
             if waiter.pick is not None and not isinstance(answer, Exception):
                 answer = waiter.pick(answer)
             if isinstance(answer, list):
-                answer = self.portion(answer, waiter.cost.each)
+                answer = self._spread(answer, waiter.cost.each)
         except Exception as error:
             answer = error
         if isinstance(answer, Exception):

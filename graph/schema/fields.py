@@ -45,8 +45,7 @@ KeyOf: TypeAlias = Callable[[Any], Key | None]
 # Takes the field's value for one row out of the answer for its key.
 Pick: TypeAlias = Callable[[Any, Context, Answer], Answer]
 
-# Items of a list inside another that the executor may be given at once: 100 layers with ten annotations each
-# take it a tenth of a second where a query asks for all that it may of them.
+# Items of a list that a stranger made, below which they do not count as nodes.
 SHORT_LIST = 10
 
 _METADATA = "graph.schema.fields"
@@ -233,11 +232,8 @@ def _resolve_computed(computed: _Computed) -> Callable[..., Any]:
         if not values:
             return values
         each = _count_fields(info).each
-        is_short = len(values) <= SHORT_LIST
-        info.context.charge(0 if is_short else len(values), each * len(values))
-        if is_short:
-            return info.context.dispatcher.portion(values, each)
-        return info.context.dispatcher.trickle(values, each)
+        info.context.charge(len(values) if len(values) > SHORT_LIST else 0, each * len(values))
+        return info.context.dispatcher.portion(values, each)
 
     def resolve_page(row: Any, info: GraphQLResolveInfo[Context]) -> Any:
         return info.context.dispatcher.portion(function(row, info.context), _count_fields(info).each)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from graph.errors import NotObservedError, QueryTooCostlyError
 from graph.schema.batches import (
     FIRST_SLICE,
+    ITEM_FIELDS,
     LARGEST_SLICE,
     LONG_LIST,
     TURN_FIELDS,
@@ -278,6 +279,19 @@ async def test_fields_are_charged_with_nodes() -> None:
     assert (2 + 2 * 3, 2 * 5 + 3 * (2 + 10)) == (request.nodes, request.fields)
 
 
+async def test_starting_long_lists_fills_a_turn() -> None:
+    """Of twenty lists that come item by item, only as many are begun in one turn as it has room for."""
+    dispatcher = Dispatcher(FakeRequest())
+    begun = [dispatcher.portion(range(LONG_LIST * 5), 1) for _ in range(20)]
+    late = [one for one in begun if isinstance(one, asyncio.Future)]
+
+    assert TURN_FIELDS // (ITEM_FIELDS * LONG_LIST * 5) == 20 - len(late)
+    for one in begun:
+        items = await one if isinstance(one, asyncio.Future) else one
+        assert list(range(LONG_LIST * 5)) == await asyncio.gather(*items)
+    await dispatcher.close()
+
+
 def test_a_wrong_number_of_answers_is_a_fault() -> None:
     """A level function that loses an answer fails its fields, rather than giving one parent another's."""
 
@@ -416,14 +430,15 @@ async def test_items_come_in_slices_by_their_fields() -> None:
 
 
 async def test_a_turn_of_the_loop_has_room_for_so_many_fields() -> None:
-    """Lists that the executor is given in one turn come whole until it is full, then item by item."""
+    """Lists that the executor is given in one turn come at once until it is full; the next ones later."""
     dispatcher = Dispatcher(FakeRequest())
     whole = [dispatcher.portion([1, 2], TURN_FIELDS // 8) for _ in range(4)]
     late = dispatcher.portion([1, 2], 1)
 
     assert [[1, 2]] * 4 == whole
-    assert [1, 2] == await asyncio.gather(*late)
-    assert [1, 2] == dispatcher.portion([1, 2], TURN_FIELDS // 2)  # a turn later
+    assert isinstance(late, asyncio.Future) and not late.done()
+    assert [1, 2] == await late
+    assert [1, 2] == dispatcher.portion([1, 2], TURN_FIELDS // 4)  # a turn later
     await dispatcher.close()
 
 
