@@ -60,7 +60,7 @@ MAX_FIELD_PAIRS = 40_000
 
 # Fields that a query about the schema itself may ask for, as estimated below: some µs each, and nothing else
 # runs meanwhile. The query that tools send asks for a quarter of it.
-MAX_INTROSPECTION_FIELDS = 20_000
+MAX_INTROSPECTION_FIELDS = 10_000
 
 
 def build_rule(limits: Limits) -> type[ValidationRule]:
