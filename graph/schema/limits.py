@@ -59,7 +59,7 @@ from graph.schema.pages import DEFAULT_PAGE_SIZE
 MAX_FIELD_PAIRS = 40_000
 
 # Fields that a query about the schema itself may ask for, as estimated below: some µs each, and nothing else
-# runs meanwhile. The query that tools send asks for a quarter of it.
+# runs meanwhile. The query that tools send asks for half of it.
 MAX_INTROSPECTION_FIELDS = 10_000
 
 
