@@ -9,15 +9,19 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Label,
     Select,
     and_,
+    bindparam,
     case,
     false,
     func,
@@ -31,7 +35,7 @@ from graph.oci.deletion import DeletionPlan, DeletionReason, DeletionStep, plan_
 from graph.oci.digest import Digest
 from graph.store.artifacts import key_of
 from graph.store.filters import Order, TagOrder
-from graph.store.keys import key_set, pair_set
+from graph.store.keys import key_parameter, key_set, key_value, pair_parameter, pair_value
 from graph.store.pages import Members, PageRequest, read_pages, sort_by
 from graph.store.rows import TagRow
 from graph.store.sets import user_count
@@ -149,15 +153,15 @@ def load_surroundings(
 
     Raises QueryTooCostlyError for more than `limit` artifacts and edges.
     """
-    near = _near(db, visibility, artifact_keys, repository_keys)
-    rows = union_all(
-        select(literal_column(str(_MEMBER)), near.c.id, near.c.repository_id, near.c.tag_count),
-        _child_rows(near),
-        _referrer_rows(near),
-    )
+    engine = db.dialect.name
+    asked = {
+        "artifacts": key_value(engine, list(artifact_keys)),
+        "repositories": key_value(engine, list(repository_keys)),
+        "limit": limit + 1,
+    }
     around = Surroundings()
     count = 0
-    for kind, first, second, third in db.execute(rows.limit(limit + 1)):
+    for kind, first, second, third in db.execute(_around_statement(engine, visibility), asked):
         count += 1
         if kind == _MEMBER:
             around.repository_of[first] = second
@@ -171,19 +175,24 @@ def load_surroundings(
     return around
 
 
-def _near(
-    db: Connection, visibility: Visibility, artifact_keys: Collection[int], repository_keys: Collection[int]
-) -> CTE:
+@lru_cache(maxsize=16)  # engines and some views: it takes four times as long to build as to run
+def _around_statement(engine: str, visibility: Visibility) -> CompoundSelect[Any]:
+    near = _near(engine, visibility)
+    members = select(literal_column(str(_MEMBER)), near.c.id, near.c.repository_id, near.c.tag_count)
+    limit: ColumnElement[int] = bindparam("limit", type_=BigInteger)
+    return union_all(members, _child_rows(near), _referrer_rows(near)).limit(limit)
+
+
+def _near(engine: str, visibility: Visibility) -> CTE:
     """Return what may go, and what right below that may not, as a table; `opens` says which goes on."""
     columns = ("id", "repository_id", "manifest_id", "has_manifest", "tag_count")
     asked = (artifact.c.absent_at.is_(None), visibility.restrict(artifact.c.repository_id))
     opens: Label[int] = literal_column("1").label("opens")
     roots: list[Select[Any]] = []
-    for column, keys in ((artifact.c.id, artifact_keys), (artifact.c.repository_id, repository_keys)):
-        if keys or not roots:
-            wanted = key_set(db, list(keys))
-            is_wanted = column.in_(select(wanted.value).select_from(wanted.source))
-            roots.append(select(*(artifact.c[name] for name in columns), opens).where(is_wanted, *asked))
+    for column, name in ((artifact.c.id, "artifacts"), (artifact.c.repository_id, "repositories")):
+        wanted = key_parameter(engine, name)
+        is_wanted = column.in_(select(wanted.value).select_from(wanted.source))
+        roots.append(select(*(artifact.c[name] for name in columns), opens).where(is_wanted, *asked))
     near = roots[0].cte("near", recursive=True)
     is_child = _child.c.id == key_of(near.c.repository_id, manifest_child.c.child_id)
     is_referrer = and_(
@@ -231,7 +240,20 @@ def load_freed(db: Connection, visibility: Visibility, extents: Mapping[int, Ext
 
     Each artifact has the greatest extent to which a plan may be carried out and still delete it.
     """
-    pairs = pair_set(db, [(key, int(extent)) for key, extent in extents.items()])
+    if not extents:
+        return []
+    pairs = pair_value([(key, int(extent)) for key, extent in extents.items()])
+    statement = _freed_statement(db.dialect.name, visibility)
+    freed = [
+        FreedBlob(key, registry_key, digest, size, is_layer, Extent(extent))
+        for key, registry_key, digest, size, is_layer, extent in db.execute(statement, {"pairs": pairs})
+    ]
+    return sorted(freed, key=lambda found: (-found.size, found.key))
+
+
+@lru_cache(maxsize=16)  # as above
+def _freed_statement(engine: str, visibility: Visibility) -> Select[Any]:
+    pairs = pair_parameter(engine)
     uses = (
         select(
             artifact_blob.c.blob_id,
@@ -243,25 +265,12 @@ def load_freed(db: Connection, visibility: Visibility, extents: Mapping[int, Ext
         .group_by(artifact_blob.c.blob_id)
         .subquery("uses")
     )
-    statement = (
-        select(
-            blob.c.id,
-            blob.c.registry_id,
-            blob.c.digest,
-            func.coalesce(blob.c.size, 0),
-            blob.c.is_layer,
-            uses.c.extent,
-        )
+    size = func.coalesce(blob.c.size, 0)
+    return (
+        select(blob.c.id, blob.c.registry_id, blob.c.digest, size, blob.c.is_layer, uses.c.extent)
         .select_from(uses.join(blob, blob.c.id == uses.c.blob_id))
         .where(uses.c.uses == user_count(visibility), blob.c.is_foreign == false())
     )
-    if not extents:
-        return []
-    freed = [
-        FreedBlob(key, registry_key, digest, size, is_layer, Extent(extent))
-        for key, registry_key, digest, size, is_layer, extent in db.execute(statement)
-    ]
-    return sorted(freed, key=lambda found: (-found.size, found.key))
 
 
 def load_tags_left(

@@ -17,11 +17,12 @@ from sqlalchemy import (
     FromClause,
     Text,
     bindparam,
+    cast,
     column,
     func,
     literal,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,25 @@ def pair_set(db: Connection, pairs: Sequence[tuple[int, str]] | Sequence[tuple[i
     first = func.json_extract(source.c.value, "$[0]", type_=BigInteger())
     second = func.json_extract(source.c.value, "$[1]", type_=second_type)
     return PairSet(source, first, second)
+
+
+def pair_parameter(engine: str, name: str = "pairs") -> PairSet:
+    """Return pairs of keys that come in when the statement is run, as `pair_value` of them."""
+    # Two arrays as one parameter would need a type of their own on PostgreSQL; a document does not.
+    document = bindparam(name, type_=Text)
+    if engine == "postgresql":
+        source = func.jsonb_array_elements(cast(document, JSONB)).table_valued(
+            column("value", JSONB), name="pairs"
+        )
+        return PairSet(source, *(cast(source.c.value[place].astext, BigInteger) for place in (0, 1)))
+    source = func.json_each(document).table_valued(column("value", Text), name="pairs")
+    places = ("$[0]", "$[1]")
+    return PairSet(source, *(func.json_extract(source.c.value, at, type_=BigInteger()) for at in places))
+
+
+def pair_value(pairs: Sequence[tuple[int, int]]) -> str:
+    """Return what `pair_parameter` takes: the pairs, each once."""
+    return _encode(list(dict.fromkeys(pairs)))
 
 
 def triple_set(db: Connection, triples: Sequence[tuple[int, str, str]]) -> TripleSet:
