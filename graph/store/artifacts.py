@@ -14,11 +14,13 @@ from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
 from graph.store.conditions import artifact_narrowing, is_below
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
+from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, LocksColumn, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import ArtifactRow
 from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
 from graph.store.visibility import Visibility
+from graph.store.ways import Served, choose_ways, columns_of, has_many
 
 ARTIFACTS = Listing(
     ArtifactRow,
@@ -75,6 +77,7 @@ _item = artifact.alias("item")
 _use = artifact_blob.alias("use")
 _home = repository.alias("home")
 _above = namespace.alias("above")
+_counted = artifact.alias("counted")
 _held = artifact.alias("held")
 
 
@@ -151,7 +154,7 @@ def page_registry_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of each registry's present artifacts; first seen first, unless told."""
-    members, sort = _owned_by(visibility, registry, filter, order)
+    members, sort = _in_registry(visibility, filter, order)
     return read_pages(db, registry_keys, ARTIFACTS, members, sort, request)
 
 
@@ -235,6 +238,22 @@ def _in_namespace(
     members, sort = _owned_by(visibility, repository, filter, order)
     source = _above.join(_home, is_below(_home, _above)).join(_item, _item.c.repository_id == _home.c.id)
     return replace(members, name="namespace.artifacts", source=source, parent=_above.c.id), sort
+
+
+def _in_registry(
+    visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
+) -> tuple[Members, Sort]:
+    members, sort = _owned_by(visibility, registry, None, order)
+    column = _COLUMN_OF[(order or _BY_FIRST_SIGHT).field]
+    narrowing = artifact_narrowing(filter or _ALL, _item)
+    ways = choose_ways(narrowing.served_beside(column), _item, _is_many, by_key=column is None)
+    members = replace(members, conditions=(*members.conditions, *narrowing.conditions), ways=ways)
+    return members, replace(sort, within=narrowing.range_of(column))
+
+
+def _is_many(part: Served, keys: KeySet) -> ColumnElement[bool]:
+    shown = (_counted.c.registry_id == keys.value, _counted.c.absent_at.is_(None))
+    return has_many(_counted, keys, [*shown, *part.conditions(columns_of(_counted))])
 
 
 def _of_layer(

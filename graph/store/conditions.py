@@ -6,26 +6,24 @@ conditions: a list that is sorted by the same column has to bring it together wi
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
-    Text,
     and_,
     false,
     literal_column,
-    type_coerce,
 )
 
-from graph.store.filters import ArtifactFilter, LayerFilter, LayerOrder, RepositoryFilter, TagFilter
+from graph.store.filters import ArtifactFilter, LayerFilter, RepositoryFilter, TagFilter
 from graph.store.tables import microseconds_of
+from graph.store.ways import Columns, Served, columns_of
 
 # The last character of Unicode: in order of bytes every text that starts with `p` is below `p` and this.
 _LAST_CHARACTER = "\U0010ffff"
@@ -56,28 +54,34 @@ EVERYWHERE = Range()
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What a filter says of a table: ranges, by the name of their column, and the other conditions."""
+    """What a filter says of a table: ranges, by the name of their column, and the other conditions.
+
+    Of those, `served` are what an index of the table finds; so are all ranges.
+    """
 
     table: FromClause
     conditions: list[ColumnElement[bool]] = field(default_factory=list)
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    served: list[Served] = field(default_factory=list)
 
     def beside(self, column: str | None = None) -> list[ColumnElement[bool]]:
         """Return all of it as conditions, but for the range of the column that a list is sorted by."""
         conditions = list(self.conditions)
-        for name, wanted in self.ranges.items():
-            if name != column:
-                conditions += wanted.conditions(raw(self.table.c[name]))
+        for part in self.served_beside(column):
+            conditions += part.conditions(columns_of(self.table))
         return conditions
+
+    def served_beside(self, column: str | None = None) -> list[Served]:
+        """Return what indexes find, but for the range of the column that a list is sorted by."""
+        return self.served + [
+            Served(partial(_in_range, name, wanted))
+            for name, wanted in self.ranges.items()
+            if name != column and wanted != EVERYWHERE
+        ]
 
     def range_of(self, column: str | None) -> Range:
         """Return the range of the column that a list is sorted by."""
         return EVERYWHERE if column is None else self.ranges.get(column, EVERYWHERE)
-
-
-def raw(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Return the column as the text or the integer that it is stored as."""
-    return type_coerce(column, Text() if isinstance(column.type, Text) else BigInteger())
 
 
 def repository_narrowing(db: Connection, filter: RepositoryFilter, table: FromClause) -> Narrowing:
@@ -99,35 +103,32 @@ def tag_narrowing(db: Connection, filter: TagFilter, table: FromClause) -> Narro
 
 def artifact_narrowing(filter: ArtifactFilter, table: FromClause) -> Narrowing:
     """Return what the filter says of rows of `artifact`."""
-    conditions: list[ColumnElement[bool]] = []
+    served: list[Served] = []
+    if filter.architecture is not None or filter.os is not None:
+        # The index of the platform has the architecture first.
+        is_prefix = filter.os is None
+        platform = {"os": filter.os, "architecture": filter.architecture}
+        served.append(Served(lambda of: _equal(of, platform), in_key_order=not is_prefix))
     if filter.is_tagged is not None:
-        conditions.append(table.c.untagged.is_(None) if filter.is_tagged else table.c.untagged.is_not(None))
-    conditions += _one_of(table.c.untagged, filter.untagged) + _one_of(table.c.kind, filter.kinds)
-    for column, value in (
-        (table.c.artifact_type, filter.artifact_type),
-        (table.c.os, filter.os),
-        (table.c.architecture, filter.architecture),
-    ):
-        if value is not None:
-            conditions.append(column == value)
+        is_tagged = filter.is_tagged
+        served.append(Served(lambda of: [_is_null(of("untagged"), is_tagged)], in_key_order=is_tagged))
+    for column, choices in (("untagged", filter.untagged), ("kind", filter.kinds)):
+        if choices is not None:
+            values = sorted({choice.value for choice in choices})
+            served.append(Served(partial(_one_of, column, values), in_key_order=len(values) == 1))
+    conditions = _equal(columns_of(table), {"artifact_type": filter.artifact_type})
     created = _times(filter.created_since, filter.created_before)
     sizes = _sizes(filter.size_at_least, filter.size_at_most)
-    return Narrowing(table, conditions, {"created_at": created, "size": sizes})
+    return Narrowing(table, conditions, {"created_at": created, "size": sizes}, served)
 
 
-def layer_narrowing(filter: LayerFilter, table: FromClause, order: LayerOrder | None) -> Narrowing:
-    """Return what the filter says of rows of `blob` that are layers; no order for counting them."""
-    conditions: list[ColumnElement[bool]] = []
+def layer_narrowing(filter: LayerFilter, table: FromClause) -> Narrowing:
+    """Return what the filter says of rows of `blob` that are layers."""
     ranges = {"size": _sizes(filter.size_at_least, filter.size_at_most)}
-    if filter.shared_by_at_least is not None or not filter.include_empty:
-        conditions.append(table.c.is_empty == false())
-    if filter.shared_by_at_least is not None and order in (None, LayerOrder.SHARED):
+    if filter.shared_by_at_least is not None:
         ranges["repository_count"] = Range(low=filter.shared_by_at_least)
-    elif filter.shared_by_at_least is not None:
-        # A sum serves no index: with the plain column, SQLite would read and sort every shared layer of the
-        # registry where walking the list in its order finds a page of them at once.
-        conditions.append(table.c.repository_count + 0 >= filter.shared_by_at_least)
-    return Narrowing(table, conditions, ranges)
+    is_any = filter.shared_by_at_least is None and filter.include_empty
+    return Narrowing(table, [] if is_any else [table.c.is_empty == false()], ranges)
 
 
 def starting_with(prefix: str) -> Range:
@@ -207,13 +208,20 @@ def _name_range(glob: str | None, prefix: str | None) -> Range:
     return starting_with(before_wildcards).meet(starting_with(prefix or ""))
 
 
-def _one_of(
-    column: ColumnElement[str | None], choices: Collection[StrEnum] | None
-) -> list[ColumnElement[bool]]:
-    if choices is None:
-        return []
-    values = sorted({choice.value for choice in choices})
-    return [column == values[0] if len(values) == 1 else column.in_(values)]
+def _one_of(column: str, values: Sequence[str], of: Columns) -> list[ColumnElement[bool]]:
+    return [of(column) == values[0] if len(values) == 1 else of(column).in_(values)]
+
+
+def _in_range(column: str, wanted: Range, of: Columns) -> list[ColumnElement[bool]]:
+    return wanted.conditions(of(column))
+
+
+def _equal(of: Columns, values: Mapping[str, str | None]) -> list[ColumnElement[bool]]:
+    return [of(column) == value for column, value in values.items() if value is not None]
+
+
+def _is_null(column: ColumnElement[Any], is_null: bool) -> ColumnElement[bool]:
+    return column.is_(None) if is_null else column.is_not(None)
 
 
 def _times(since: datetime | None, before: datetime | None) -> Range:

@@ -5,6 +5,7 @@ A layer is a blob that some manifest lists among its layers and some present art
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import (
     ColumnElement,
@@ -20,11 +21,13 @@ from sqlalchemy import (
 
 from graph.store.conditions import is_below, is_layer, is_present_layer, layer_narrowing
 from graph.store.filters import LayerFilter, LayerOrder, Order
+from graph.store.keys import KeySet
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
 from graph.store.rows import LayerRow
 from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
+from graph.store.ways import Served, choose_ways, columns_of, has_many
 
 _BY_FIRST_SIGHT = Order(LayerOrder.FIRST_SEEN)
 _ALL = LayerFilter()
@@ -38,6 +41,7 @@ _COLUMN_OF = {
 
 # What inner queries read from.
 _item = blob.alias("item")
+_counted = blob.alias("counted")
 _holder = repository_blob.alias("holder")
 _home = repository.alias("home")
 _above = namespace.alias("above")
@@ -77,7 +81,7 @@ def page_layers(
     First seen first, unless told. By saved bytes or by sharing most layers of a registry are equal, and equal
     ones come in the order they were first seen.
     """
-    members, sort = _in_registry(visibility, filter, order or _BY_FIRST_SIGHT)
+    members, sort = _along_index(visibility, filter or _ALL, order or _BY_FIRST_SIGHT)
     return read_pages(db, registry_keys, layer_listing(visibility), members, sort, request)
 
 
@@ -87,7 +91,7 @@ def count_layers(
     """Return how many layers of each registry the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, registry_keys, registry.c.id, registry.c.layer_count)
-    members, _ = _in_registry(visibility, filter, None)
+    members, _ = _in_registry(visibility, filter)
     return count_members(db, registry_keys, members)
 
 
@@ -140,8 +144,24 @@ def count_namespace_layers(
     return count_members(db, namespace_keys, members)
 
 
+def _along_index(
+    visibility: Visibility, filter: LayerFilter, order: Order[LayerOrder]
+) -> tuple[Members, Sort]:
+    members, sort = _in_registry(visibility, None, order)
+    column = _COLUMN_OF[order.field]
+    narrowing = layer_narrowing(filter, _item)
+    ways = choose_ways(narrowing.served_beside(column), _item, _is_many, by_key=column is None)
+    members = replace(members, conditions=(*members.conditions, *narrowing.conditions), ways=ways)
+    return members, replace(sort, within=narrowing.range_of(column))
+
+
+def _is_many(part: Served, keys: KeySet) -> ColumnElement[bool]:
+    shown = (_counted.c.registry_id == keys.value, is_present_layer(_counted))
+    return has_many(_counted, keys, [*shown, *part.conditions(columns_of(_counted))])
+
+
 def _in_registry(
-    visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
+    visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None = None
 ) -> tuple[Members, Sort]:
     conditions, sort = _narrow(filter, order)
     shown = (is_present_layer(_item), _is_visible(visibility, _item))
@@ -177,7 +197,7 @@ def _in_namespace(
 def _narrow(
     filter: LayerFilter | None, order: Order[LayerOrder] | None
 ) -> tuple[list[ColumnElement[bool]], Sort]:
-    narrowing = layer_narrowing(filter or _ALL, _item, None if order is None else order.field)
+    narrowing = layer_narrowing(filter or _ALL, _item)
     order = order or _BY_FIRST_SIGHT
     column = _COLUMN_OF[order.field]
     return narrowing.beside(column), sort_by(order, column, _item, blob, narrowing.range_of(column))

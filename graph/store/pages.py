@@ -25,6 +25,8 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
+    and_,
+    case,
     func,
     literal,
     literal_column,
@@ -35,11 +37,12 @@ from sqlalchemy import (
 )
 
 from graph.errors import InvalidPageError
-from graph.store.conditions import EVERYWHERE, Range, raw
+from graph.store.conditions import EVERYWHERE, Range
 from graph.store.cursors import Cursor, SortValue, decode_cursor, encode_cursor
 from graph.store.filters import Order
 from graph.store.keys import KeySet, key_set
 from graph.store.listings import Listing
+from graph.store.ways import ONE_WAY, Way, hide, raw
 
 R = TypeVar("R")
 
@@ -85,7 +88,7 @@ class Page(Generic[R]):
 class Members:
     """Which rows each parent has, as the inner query reads them: from aliases, apart from those of a Listing.
 
-    `key` equals the Listing's.
+    `key` equals the Listing's. Each of the `ways` to them gives the same rows, and one at a time is taken.
     """
 
     name: str  # what cursors call the list
@@ -93,6 +96,7 @@ class Members:
     key: ColumnElement[int]
     parent: ColumnElement[int]
     conditions: tuple[ColumnElement[bool], ...] = ()
+    ways: tuple[Way, ...] = ONE_WAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,23 +166,36 @@ class _Inner:
     keys: KeySet
     members: Members
     sort: Sort
+    guards: tuple[ColumnElement[bool], ...] = ()
 
     @property
     def conditions(self) -> tuple[ColumnElement[bool], ...]:
         """What is true of every member."""
-        return (self.members.parent == self.keys.value, *self.members.conditions)
+        # As a condition of its own a guard would be tested for every row; here it is, once, when the engine
+        # looks for the first one.
+        parent = case((and_(*self.guards), self.keys.value)) if self.guards else self.keys.value
+        return (self.members.parent == parent, *self.members.conditions)
 
     def select(self, parts: Iterator[_Part]) -> Select[Any] | CompoundSelect[Any]:
         branches = [
             branch
             for part in parts
             for is_valueless in self.sort.runs
-            if (branch := self._select_run(part, is_valueless)) is not None
+            for way in self.members.ways
+            if (branch := self._take(way)._select_run(part, is_valueless)) is not None
         ]
         if len(branches) == 1:
             return branches[0]
         # SQLite takes ORDER BY and LIMIT inside a UNION only in a query of its own.
         return union_all(*(select(branch.subquery().c.member) for branch in branches))
+
+    def _take(self, way: Way) -> "_Inner":
+        members, sort = self.members, self.sort
+        members = replace(members, conditions=(*members.conditions, *way.conditions))
+        if not way.is_sorted:
+            members = replace(members, key=hide(members.key))
+            sort = sort if sort.inner is None else replace(sort, inner=hide(sort.inner))
+        return replace(self, members=members, sort=sort, guards=tuple(way.when(self.keys)))
 
     def _select_run(self, part: _Part, is_valueless: bool) -> Select[Any] | None:
         bounds = self._bounds(part, is_valueless)

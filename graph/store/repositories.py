@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, type_coerce
 
 from graph.store.conditions import contains, is_below, is_layer, repository_narrowing
 from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
+from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
 from graph.store.pages import (
     Members,
@@ -25,6 +26,7 @@ from graph.store.pages import (
 from graph.store.rows import Completeness, RepositoryRow
 from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
+from graph.store.ways import Served, choose_ways, columns_of, has_many
 
 _COLUMNS = (
     repository.c.id,
@@ -64,6 +66,7 @@ _COLUMN_OF = {
 
 # What inner queries read from.
 _item = repository.alias("item")
+_counted = repository.alias("counted")
 _holder = repository_blob.alias("holder")
 _above = namespace.alias("above")
 
@@ -99,7 +102,7 @@ def page_repositories(
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
     """Return a page of each registry's present repositories; by name unless told."""
-    members, sort = _in_registry(db, visibility, filter, order or _BY_NAME)
+    members, sort = _along_index(db, visibility, filter or _ALL, order or _BY_NAME)
     return read_pages(db, registry_keys, REPOSITORIES, members, sort, request)
 
 
@@ -192,6 +195,22 @@ def _in_registry(
     conditions = (*_shown(visibility), *narrowing.beside(column))
     members = Members("registry.repositories", _item, _item.c.id, _item.c.registry_id, conditions)
     return members, sort_by(order, column, _item, repository, narrowing.range_of(column))
+
+
+def _along_index(
+    db: Connection, visibility: Visibility, filter: RepositoryFilter, order: Order[RepositoryOrder]
+) -> tuple[Members, Sort]:
+    members, sort = _in_registry(db, visibility, None, order)
+    column = _COLUMN_OF[order.field]
+    narrowing = repository_narrowing(db, filter, _item)
+    ways = choose_ways(narrowing.served_beside(column), _item, _is_many, by_key=column is None)
+    members = replace(members, conditions=(*members.conditions, *narrowing.conditions), ways=ways)
+    return members, replace(sort, within=narrowing.range_of(column))
+
+
+def _is_many(part: Served, keys: KeySet) -> ColumnElement[bool]:
+    shown = (_counted.c.registry_id == keys.value, _counted.c.absent_at.is_(None))
+    return has_many(_counted, keys, [*shown, *part.conditions(columns_of(_counted))])
 
 
 def _in_namespace(
