@@ -5,6 +5,7 @@ a transaction, up to a weight; nobody waits for company. What fails together is 
 none suffers for another.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -58,13 +59,17 @@ class WriteQueue:
         """
         write = _Write(function, item, weight)
         self._waiting.append(write)
+        # A turn for each write: as many as there may be transactions. A turn that finds none is over. It
+        # begins after what the loop is about to run anyway: those whose writes have just ended together, and
+        # who ask for the next, would else be written one by one.
+        asyncio.get_running_loop().call_soon(self._begin_turn, write)
+        return await finished(write.job)
+
+    def _begin_turn(self, write: _Write[Any, Any]) -> None:
         try:
-            # A turn for each write: as many as there may be transactions. A turn that finds none is over.
             submit(self._thread, self._take_turn)
         except StoreError:
             write.job.cancel()
-            raise
-        return await finished(write.job)
 
     def _take_turn(self) -> None:
         together: list[_Write[Any, Any]] = []
