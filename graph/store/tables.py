@@ -157,7 +157,8 @@ _pending = text("absent_at IS NULL AND crawled_at IS NULL")
 Index(
     "ix_repository_pending",
     repository.c.registry_id,
-    repository.c.id,
+    # Null throughout. With the key in its place SQLite takes the index of all that are present instead.
+    repository.c.crawled_at,
     sqlite_where=_pending,
     postgresql_where=_pending,
 )

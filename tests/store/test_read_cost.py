@@ -13,6 +13,7 @@ from graph.store.deletion import load_surroundings
 from graph.store.layers import page_repository_layers
 from graph.store.observations import pending_repositories
 from graph.store.pages import PageRequest
+from graph.store.registries import load_registry_statuses
 from graph.store.repositories import count_layer_repositories, page_layer_repositories
 from graph.store.sets import load_neighbourhood
 from graph.store.sqlite import driver_of
@@ -163,6 +164,20 @@ def _pending(repositories: int) -> int:
         build.repository(registry, f"a{number}")
     with filled_store(build) as db:
         return steps(db, lambda: pending_repositories(db, registry, NOW, 0, 20))
+
+
+def test_status_of_a_registry() -> None:
+    """How well a registry is known is read from the ends of indexes, however many repositories it has."""
+
+    def steps_of(count: int) -> int:
+        build = StoreBuilder()
+        registry = build.registry("one.example")
+        for number in range(count):
+            build.image(build.repository(registry, f"r{number:04}", crawled_at=NOW, observed_at=NOW))
+        with filled_store(build) as db:
+            return steps(db, lambda: load_registry_statuses(db, EVERYTHING, [registry]))
+
+    assert abs(steps_of(1_000) - steps_of(10)) <= 20
 
 
 @pytest.mark.parametrize("load", [load_neighbourhood, partial(load_surroundings, repository_keys=())])

@@ -174,7 +174,7 @@ def _create_repository() -> None:
     op.create_index(
         "ix_repository_pending",
         "repository",
-        ["registry_id", "id"],
+        ["registry_id", "crawled_at"],
         **_where("absent_at IS NULL AND crawled_at IS NULL"),
     )
 
