@@ -7,6 +7,7 @@ limit that is silently ignored is worse than none.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -47,6 +48,14 @@ MAX_SECRET_BYTES = 64 * 1024
 AUTOMATIC_DIALECT = "auto"
 
 
+# An owner's name reaches the path of a request: what GitHub, Docker Hub, Quay, Harbor and GitLab allow in
+# one, with groups below groups, and nothing that leads to another path.
+_NAMESPACE = re.compile(r"[A-Za-z0-9_][\w.-]{0,254}(/[A-Za-z0-9_][\w.-]{0,254}){0,20}", re.ASCII)
+
+# The path below which a vendor's API is, such as GitHub Enterprise's `/api/v3`.
+_API_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._-]{1,255}){1,10}")
+
+
 class Hidden(StrEnum):
     """What `hide` can keep back, because it often holds secrets."""
 
@@ -78,6 +87,21 @@ def _read_secret(path: Path) -> str:
     return secret
 
 
+def _check_origin(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be https://host[:port] or http://host[:port]")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user or password; use username and password_file")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("must name the registry only, with no path: repositories are found there")
+    try:
+        parse_registry_name(parts.netloc)
+    except InvalidNameError as error:
+        raise ValueError(str(error)) from error
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
 class RegistrySettings(BaseModel):
     """How to reach one registry."""
 
@@ -94,6 +118,16 @@ class RegistrySettings(BaseModel):
     dialect: str = Field(
         default=AUTOMATIC_DIALECT,
         description="Which vendor's additions it speaks; `oci` is the plain API. `auto`: told by the host.",
+    )
+    namespaces: tuple[str, ...] = Field(
+        default=(),
+        description="Whose repositories to list, where a vendor lists them by owner: an organisation, a "
+        "project.",
+    )
+    api_url: str | None = Field(
+        default=None,
+        description="Where the vendor's own API is, if not where the vendor has it: "
+        "`https://host[:port][/path]`. The login goes there too.",
     )
     username: str | None = Field(default=None, description="The user to log in as; none: anonymous.")
     password_file: Path | None = Field(default=None, description="A file that holds the password.")
@@ -140,18 +174,26 @@ class RegistrySettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
+        return _check_origin(url)
+
+    @field_validator("namespaces")
+    @classmethod
+    def _check_namespaces(cls, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+        for namespace in namespaces:
+            if not _NAMESPACE.fullmatch(namespace):
+                raise ValueError(f"{namespace!r} is not the name of an owner, nor several between slashes")
+        return namespaces
+
+    @field_validator("api_url")
+    @classmethod
+    def _check_api_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         parts = urlsplit(url if "://" in url else f"https://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be https://host[:port] or http://host[:port]")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not hold a user or password; use username and password_file")
-        if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("must name the registry only, with no path: repositories are found there")
-        try:
-            parse_registry_name(parts.netloc)
-        except InvalidNameError as error:
-            raise ValueError(str(error)) from error
-        return f"{parts.scheme}://{parts.netloc.lower()}"
+        path = parts.path.rstrip("/")
+        if path and not _API_PATH.fullmatch(path):
+            raise ValueError("must have a path of letters, digits, and . _ - between slashes, or none")
+        return _check_origin(parts._replace(path="").geturl()) + path
 
     @field_validator("name")
     @classmethod

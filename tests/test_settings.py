@@ -165,3 +165,34 @@ def test_token_file(tmp_path: Path) -> None:
     assert "t0ken" == load_settings({"token_file": write(tmp_path / "t", "t0ken\n")}).read_token()
     with pytest.raises(SettingsError):
         load_settings({"token_file": write(tmp_path / "empty", "\n")}).read_token()
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("ghe.example/api/v3/", "https://ghe.example/api/v3"),
+        ("https://GITLAB.example:8443", "https://gitlab.example:8443"),
+        ("http://localhost:1", "http://localhost:1"),
+    ],
+)
+def test_address_of_a_vendors_api(given: str, kept: str) -> None:
+    """A vendor's API may be below a path."""
+    registry = {"url": "https://a.example", "api_url": given}
+
+    assert [kept] == [each.api_url for each in load_settings({"registries": [registry]}).registries]
+
+
+@pytest.mark.parametrize("url", ["https://u:p@a.example", "https://a.example/../x", "https://a.example/?q=1"])
+def test_what_no_vendors_api_has(url: str) -> None:
+    """A user, a way to another path and a query are refused."""
+    problems = problems_of({"registries": [{"url": "https://a.example", "api_url": url}]})
+
+    assert ["registries.0.api_url"] == [problem.split(":")[0] for problem in problems]
+
+
+@pytest.mark.parametrize("name", ["", "/", "a//b", "../a", "a b", "a/..", "a?b", "é"])
+def test_namespaces_lead_nowhere_else(name: str) -> None:
+    """A namespace becomes part of a path: what could lead to another one is refused."""
+    problems = problems_of({"registries": [{"url": "https://a.example", "namespaces": ["Org.1/team", name]}]})
+
+    assert ["registries.0.namespaces"] == [problem.split(":")[0] for problem in problems]
