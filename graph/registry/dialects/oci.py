@@ -14,7 +14,10 @@ from graph.settings import RegistrySettings
 
 
 class OciDialect:
-    """Any registry that speaks `/v2/`, and what every other dialect falls back to."""
+    """Any registry that speaks `/v2/`.
+
+    Every other dialect falls back to it.
+    """
 
     name = "oci"
     # The specification has no call that lists manifests (distribution-spec #222), none that tells a tag's
