@@ -20,6 +20,7 @@ from graph.schema.links import ArtifactConnection, LayerConnection, RepositoryCo
 from graph.schema.nodes import Node
 from graph.schema.registry import Registry
 from graph.schema.storage import Storage, load_namespace_storage
+from graph.schema.untagged import Untagged, load_namespace_untagged
 from graph.store import artifacts, layers, repositories
 from graph.store.pages import PageRequest
 
@@ -104,4 +105,9 @@ class Namespace(Node):
         load_namespace_storage,
         key=lambda row: row.key,
         description="What all repositories below it take in storage together.",
+    )
+    untagged: Untagged | None = batched(
+        load_namespace_untagged,
+        key=lambda row: row.key,
+        description="What is untagged in the repositories below it, counted and weighed by the reason.",
     )

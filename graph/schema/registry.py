@@ -26,6 +26,7 @@ from graph.schema.links import ArtifactConnection, LayerConnection, NamespaceCon
 from graph.schema.nodes import Node
 from graph.schema.staleness import Observation, aged, freshen
 from graph.schema.storage import Storage, load_registry_storage
+from graph.schema.untagged import Untagged, load_registry_untagged
 from graph.store import artifacts, layers, namespaces, registries, repositories, rows
 from graph.store.bases import registry_basis
 from graph.store.pages import Page, PageRequest
@@ -269,6 +270,11 @@ class Registry(Node):
         load_registry_storage,
         key=lambda row: row.key,
         description="What all it holds takes in storage.",
+    )
+    untagged: Untagged | None = batched(
+        load_registry_untagged,
+        key=lambda row: row.key,
+        description="What is untagged in it, counted and weighed by the reason.",
     )
     sync: SyncStatus | None = batched(
         load_statuses,

@@ -28,6 +28,7 @@ from graph.schema.registry import Registry
 from graph.schema.related import MemberKey, RepositoryOverlapConnection, load_related_repositories
 from graph.schema.staleness import Observation, Outcome, aged, freshen
 from graph.schema.storage import Storage, load_repository_storage
+from graph.schema.untagged import Untagged, load_repository_untagged
 from graph.store import artifacts, layers, rows, tags
 from graph.store.pages import Page, PageRequest
 from graph.store.rows import ArtifactRow, RepositoryRow
@@ -255,6 +256,11 @@ class Repository(Node):
         description="The repositories of its registry that share layers with it, most shared bytes first, "
         "among equals what was seen last. Answered from the store. Null with an error while nobody has "
         "looked at it.",
+    )
+    untagged: Untagged | None = batched(
+        load_repository_untagged,
+        key=lambda row: (row.key, row.observed_at is not None),
+        description="What is untagged in it, counted and weighed by the reason.",
     )
     completeness: Completeness = strawberry.field(
         description="How much of what it holds can have been seen: plain registries cannot list untagged "
