@@ -257,27 +257,45 @@ def _tag_lists(build: StoreBuilder, order: Order[TagOrder]) -> Iterator[ListCase
 
 
 def _artifact_lists(build: StoreBuilder, order: Order[ArtifactOrder]) -> Iterator[ListCase]:
-    column = {"FIRST_SEEN": "id", "CREATED": "created_at", "PUSHED": "pushed_at", "SIZE": "size"}[order.field]
+    column = {
+        "FIRST_SEEN": "id",
+        "CREATED": "created_at",
+        "PUSHED": "pushed_at",
+        "SIZE": "size",
+        "EXCLUSIVE_BYTES": "exclusive_bytes",
+    }[order.field]
+
+    def weighed(rows: Sequence[Row]) -> list[Item]:
+        values = [{"exclusive_bytes": _exclusive_bytes(build, row["id"])} for row in rows]
+        return _items([{**row, **value} for row, value in zip(rows, values, strict=True)], column)
 
     def in_repository(key: int) -> list[Item]:
-        return _items(_present(build, "artifact", repository_id=key), column)
+        return weighed(_present(build, "artifact", repository_id=key))
 
     def in_registry(key: int) -> list[Item]:
-        return _items(_present(build, "artifact", registry_id=key), column)
+        return weighed(_present(build, "artifact", registry_id=key))
 
     def in_namespace(key: int) -> list[Item]:
         homes = _homes_below(build, key)
         rows = [row for row in _present(build, "artifact") if row["repository_id"] in homes]
-        return _items(rows, column)
+        return weighed(rows)
 
     def of_layer(key: int) -> list[Item]:
         users = {row["artifact_id"] for row in build.rows["artifact_blob"] if row["blob_id"] == key}
-        return _items([build.row("artifact", user) for user in users], column)
+        return weighed([build.row("artifact", user) for user in users])
 
     yield _case("repository.artifacts", order, page_artifacts, (1, 2, 4, 6), in_repository)
     yield _case("registry.artifacts", order, page_registry_artifacts, (1, 2), in_registry)
     yield _case("namespace.artifacts", order, page_namespace_artifacts, _namespaces(build), in_namespace)
     yield _case("layer.artifacts", order, page_layer_artifacts, _layers(build), of_layer)
+
+
+def _exclusive_bytes(build: StoreBuilder, artifact: int) -> int:
+    """Return the bytes that the artifact, which lists no others, alone uses."""
+    used = {row["blob_id"] for row in build.rows["artifact_blob"] if row["artifact_id"] == artifact}
+    blobs = [build.row("blob", blob) for blob in used]
+    own = [blob for blob in blobs if blob["artifact_count"] == 1 and not blob.get("is_foreign")]
+    return sum(blob["size"] or 0 for blob in own)
 
 
 def _layer_lists(build: StoreBuilder, order: Order[LayerOrder]) -> Iterator[ListCase]:

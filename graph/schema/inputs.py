@@ -24,7 +24,7 @@ F = TypeVar(
 )
 
 # The largest first, and the newest; a name and a version ascend, and so does what was first seen.
-_DESCENDING = frozenset({"CHANGED", "CREATED", "PUSHED", "SIZE", "SAVED_BYTES", "SHARED"})
+_DESCENDING = frozenset({"CHANGED", "CREATED", "PUSHED", "SIZE", "EXCLUSIVE_BYTES", "SAVED_BYTES", "SHARED"})
 _REVERSED = "_REVERSED"
 
 _GLOB = "A pattern for the whole name: `*` stands for any characters, `/` too, and `?` for one."
@@ -96,6 +96,14 @@ class ArtifactOrder(Enum):
     )
     SIZE = strawberry.enum_value("SIZE", description="Largest first.")
     SIZE_REVERSED = strawberry.enum_value("SIZE_REVERSED", description="Smallest first.")
+    EXCLUSIVE_BYTES = strawberry.enum_value(
+        "EXCLUSIVE_BYTES",
+        description="The one whose deletion would free the most bytes first. Each artifact is weighed for "
+        "it, so that a list of more than 10,000 has to be narrowed, as by `untagged: DANGLING`.",
+    )
+    EXCLUSIVE_BYTES_REVERSED = strawberry.enum_value(
+        "EXCLUSIVE_BYTES_REVERSED", description="The one whose deletion would free the fewest bytes first."
+    )
 
     def to_store(self) -> Order[filters.ArtifactOrder]:
         """The same in the store's words."""

@@ -1,6 +1,7 @@
 """Read artifacts: by their keys and digests, and the lists of what they are in and of layers.
 
-Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order.
+Rules of this file: each function runs one statement, whatever the number of keys, and answers in their order;
+a page by exclusive bytes takes two (`ranking.py`).
 Lists hold present artifacts; an absent one is found only by its key or its digest, with `absent_at`. What an
 artifact points at and what points at it is in `graph.store.referrers`.
 """
@@ -8,7 +9,7 @@ artifact points at and what points at it is in `graph.store.referrers`.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, Table, and_, func, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, type_coerce
 
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
@@ -17,6 +18,7 @@ from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, LocksColumn, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
+from graph.store.ranking import rank_pages
 from graph.store.rows import ArtifactRow
 from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
 from graph.store.visibility import Visibility
@@ -67,6 +69,7 @@ _ALL = ArtifactFilter()
 
 _COLUMN_OF = {
     ArtifactOrder.FIRST_SEEN: None,  # keys rise
+    ArtifactOrder.EXCLUSIVE_BYTES: None,  # `ranking.py` sorts by them
     ArtifactOrder.CREATED: "created_at",
     ArtifactOrder.PUSHED: "pushed_at",
     ArtifactOrder.SIZE: "size",
@@ -78,21 +81,6 @@ _use = artifact_blob.alias("use")
 _home = repository.alias("home")
 _above = namespace.alias("above")
 _counted = artifact.alias("counted")
-_held = artifact.alias("held")
-
-
-def key_of(repository_id: ColumnElement[int], manifest_id: ColumnElement[int]) -> ScalarSelect[int]:
-    """Return the key of the artifact with this manifest in this repository, of columns read before it.
-
-    Joined by the two columns themselves SQLite may begin with the repository, and walk all of it for each
-    row: with 1,500 artifacts in it that took 2 s for what takes 10 ms.
-    """
-    return (
-        select(_held.c.id)
-        .where(_held.c.repository_id == repository_id, _held.c.manifest_id == manifest_id)
-        .correlate_except(_held)
-        .scalar_subquery()
-    )
 
 
 def load_artifacts(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[ArtifactRow | None]:
@@ -128,8 +116,8 @@ def page_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of each repository's present artifacts; first seen first, unless told."""
-    members, sort = _owned_by(visibility, repository, filter, order)
-    return read_pages(db, repository_keys, ARTIFACTS, members, sort, request)
+    found = _owned_by(visibility, repository, filter, order)
+    return _read_pages(db, visibility, repository_keys, found, order, request)
 
 
 def count_artifacts(
@@ -154,8 +142,8 @@ def page_registry_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of each registry's present artifacts; first seen first, unless told."""
-    members, sort = _in_registry(visibility, filter, order)
-    return read_pages(db, registry_keys, ARTIFACTS, members, sort, request)
+    found = _in_registry(visibility, filter, order)
+    return _read_pages(db, visibility, registry_keys, found, order, request)
 
 
 def count_registry_artifacts(
@@ -182,8 +170,8 @@ def page_namespace_artifacts(
     """Return a page of the present artifacts of the repositories below each namespace; first seen first,
     unless told. All artifacts of the namespace are read for a page of it.
     """
-    members, sort = _in_namespace(visibility, filter, order)
-    return read_pages(db, namespace_keys, ARTIFACTS, members, sort, request)
+    found = _in_namespace(visibility, filter, order)
+    return _read_pages(db, visibility, namespace_keys, found, order, request)
 
 
 def count_namespace_artifacts(
@@ -206,8 +194,8 @@ def page_layer_artifacts(
     order: Order[ArtifactOrder] | None = None,
 ) -> list[Page[ArtifactRow]]:
     """Return a page of the present artifacts whose own manifest lists each layer; first seen first."""
-    members, sort = _of_layer(visibility, filter, order)
-    return read_pages(db, layer_keys, ARTIFACTS, members, sort, request)
+    found = _of_layer(visibility, filter, order)
+    return _read_pages(db, visibility, layer_keys, found, order, request)
 
 
 def count_layer_artifacts(
@@ -218,6 +206,21 @@ def count_layer_artifacts(
         return load_counts(db, layer_keys, blob.c.id, blob.c.artifact_count)
     members, _ = _of_layer(visibility, filter, None)
     return count_members(db, layer_keys, members)
+
+
+def _read_pages(
+    db: Connection,
+    visibility: Visibility,
+    parents: Sequence[int],
+    found: tuple[Members, Sort],
+    order: Order[ArtifactOrder] | None,
+    request: PageRequest,
+) -> list[Page[ArtifactRow]]:
+    members, sort = found
+    if order is not None and order.field is ArtifactOrder.EXCLUSIVE_BYTES:
+        descends = order.is_descending
+        return rank_pages(db, visibility, parents, ARTIFACTS, members, request, is_descending=descends)
+    return read_pages(db, parents, ARTIFACTS, members, sort, request)
 
 
 def _owned_by(
@@ -243,6 +246,8 @@ def _in_namespace(
 def _in_registry(
     visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
 ) -> tuple[Members, Sort]:
+    if order is not None and order.field is ArtifactOrder.EXCLUSIVE_BYTES:
+        return _owned_by(visibility, registry, filter, order)  # all that the filter keeps is read anyway
     members, sort = _owned_by(visibility, registry, None, order)
     column = _COLUMN_OF[(order or _BY_FIRST_SIGHT).field]
     narrowing = artifact_narrowing(filter or _ALL, _item)

@@ -16,17 +16,22 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
+    ScalarSelect,
     and_,
     false,
     literal_column,
+    select,
 )
 
 from graph.store.filters import ArtifactFilter, LayerFilter, RepositoryFilter, TagFilter
-from graph.store.tables import microseconds_of
+from graph.store.tables import artifact, microseconds_of
 from graph.store.ways import Columns, Served, columns_of
 
 # The last character of Unicode: in order of bytes every text that starts with `p` is below `p` and this.
 _LAST_CHARACTER = "\U0010ffff"
+
+# No query may call a table of its own so: the columns it hands to `key_of` would be taken for this one's.
+_placed = artifact.alias("placed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,20 @@ def is_present_layer(table: FromClause) -> ColumnElement[bool]:
 def is_layer(table: FromClause) -> ColumnElement[Any]:
     """Return the condition that a row of `blob` or `repository_blob` is of a layer, spelled as indexes do."""
     return literal_column(f"{table.name}.is_layer")  # type: ignore[attr-defined]  # a table or an alias
+
+
+def key_of(repository_id: ColumnElement[int], manifest_id: ColumnElement[int]) -> ScalarSelect[int]:
+    """Return the key of the artifact with this manifest in this repository, of columns read before it.
+
+    Joined by the two columns themselves SQLite may begin with the repository, and walk all of it for each
+    row: with 1,500 artifacts in it that took 2 s for what takes 10 ms.
+    """
+    return (
+        select(_placed.c.id)
+        .where(_placed.c.repository_id == repository_id, _placed.c.manifest_id == manifest_id)
+        .correlate_except(_placed)
+        .scalar_subquery()
+    )
 
 
 def is_below(home: FromClause, above: FromClause) -> ColumnElement[bool]:

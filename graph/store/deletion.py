@@ -33,7 +33,7 @@ from sqlalchemy import (
 from graph.errors import QueryTooCostlyError
 from graph.oci.deletion import DeletionPlan, DeletionReason, DeletionStep, plan_deletion
 from graph.oci.digest import Digest
-from graph.store.artifacts import key_of
+from graph.store.conditions import key_of
 from graph.store.filters import Order, TagOrder
 from graph.store.keys import key_parameter, key_set, key_value, pair_parameter, pair_value
 from graph.store.pages import Members, PageRequest, read_pages, sort_by

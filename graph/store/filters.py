@@ -59,6 +59,7 @@ class ArtifactOrder(StrEnum):
     CREATED = "CREATED"
     PUSHED = "PUSHED"
     SIZE = "SIZE"
+    EXCLUSIVE_BYTES = "EXCLUSIVE_BYTES"  # nothing is sorted by it but what can be weighed at once
 
 
 class LayerOrder(StrEnum):

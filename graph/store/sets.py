@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from graph.errors import QueryTooCostlyError
-from graph.store.artifacts import key_of
+from graph.store.conditions import key_of
 from graph.store.keys import key_set, pair_set
 from graph.store.rows import Scope
 from graph.store.tables import artifact, artifact_blob, blob, manifest_child, repository_blob
@@ -86,8 +86,8 @@ def load_neighbourhood(
     db: Connection, visibility: Visibility, artifact_keys: Collection[int]
 ) -> Neighbourhood:
     """Return the artifacts with these keys and all that is around them; absent ones are left out."""
-    below = _down(db, visibility, artifact_keys)
-    around, _ = _read_around(db, union_all(_member_rows(below), _edge_rows(below)))
+    below = _down(visibility, _keys_of(db, artifact_keys))
+    around, _, _ = _read_around(db, union_all(_member_rows(below), _edge_rows(below)))
     return around
 
 
@@ -98,42 +98,67 @@ def load_contents(
 
     Raises QueryTooCostlyError if that is more than `limit` artifacts, edges and uses, all together.
     """
-    below = _down(db, visibility, artifact_keys)
-    rows = union_all(_member_rows(below), _edge_rows(below), _use_rows(visibility, below)).limit(limit + 1)
-    around, uses = _read_around(db, rows)
-    read = len(around.repository_of) + sum(map(len, around.children.values())) + sum(map(len, uses.values()))
-    if read > limit:
-        raise QueryTooCostlyError(read, limit, "entries of indexes and manifests")
+    below = _down(visibility, _keys_of(db, artifact_keys))
+    rows = union_all(_member_rows(below), _edge_rows(below), _use_rows(visibility, below))
+    around, uses, _ = _read_around(db, rows, limit)
     return around, uses
 
 
+def load_chosen_contents(
+    db: Connection, visibility: Visibility, chosen: CTE, limit: int
+) -> tuple[list[tuple[int, int]], Neighbourhood, dict[int, list[Use]]]:
+    """Return the rows of `chosen`, each a parent and a member, and what `load_contents` does of the members.
+
+    Raises QueryTooCostlyError as that does.
+    """
+    below = _down(visibility, select(chosen.c.member))
+    nothing: list[ColumnElement[int]] = [literal_column("0")] * 4
+    pairs = select(literal_column(str(_CHOICE)), chosen.c.parent, chosen.c.member, *nothing)
+    rows = union_all(pairs, _member_rows(below), _edge_rows(below), _use_rows(visibility, below))
+    around, uses, chosen_pairs = _read_around(db, rows, limit)
+    return chosen_pairs, around, uses
+
+
 def _read_around(
-    db: Connection, statement: CompoundSelect[Any]
-) -> tuple[Neighbourhood, dict[int, list[Use]]]:
+    db: Connection, statement: CompoundSelect[Any], limit: int | None = None
+) -> tuple[Neighbourhood, dict[int, list[Use]], list[tuple[int, int]]]:
     around = Neighbourhood()
     uses: dict[int, list[Use]] = defaultdict(list)
+    pairs: list[tuple[int, int]] = []
+    if limit is not None:
+        statement = statement.limit(limit + 1)
+    read = 0
     for kind, key, *facts in db.execute(statement):
+        read += 1
         if kind == _MEMBER:
             around.add_member(key, *facts[:4])
         elif kind == _EDGE:
             around.add_edge(key, facts[0])
+        elif kind == _CHOICE:
+            pairs.append((key, facts[0]))
         else:
             blob_key, size, is_layer, is_foreign, count = facts
             uses[key].append(Use(blob_key, size, bool(is_layer), bool(is_foreign), count))
-    return around, uses
+    if limit is not None and read > limit:
+        raise QueryTooCostlyError(read, limit, "entries of indexes and manifests")
+    return around, uses, pairs
 
 
 # What a row of a neighbourhood is about.
-_MEMBER, _EDGE, _USE = range(3)
+_MEMBER, _EDGE, _USE, _CHOICE = range(4)
 
 
-def _down(db: Connection, visibility: Visibility, artifact_keys: Collection[int]) -> CTE:
-    """Return the artifacts and what is below them, each once, as a table."""
+def _keys_of(db: Connection, artifact_keys: Collection[int]) -> Select[Any]:
     keys = key_set(db, list(artifact_keys))
+    return select(keys.value).select_from(keys.source)
+
+
+def _down(visibility: Visibility, artifact_keys: Select[Any]) -> CTE:
+    """Return the artifacts and what is below them, each once, as a table."""
     below = (
         select(artifact.c.id, artifact.c.repository_id, artifact.c.manifest_id, artifact.c.has_manifest)
         .where(
-            artifact.c.id.in_(select(keys.value).select_from(keys.source)),
+            artifact.c.id.in_(artifact_keys),
             artifact.c.absent_at.is_(None),
             visibility.restrict(artifact.c.repository_id),
         )

@@ -29,8 +29,7 @@ from sqlalchemy import (
 from graph.errors import QueryTooCostlyError
 from graph.oci.liveness import Untagged
 from graph.oci.sets import going
-from graph.store.artifacts import key_of
-from graph.store.conditions import is_below
+from graph.store.conditions import is_below, key_of
 from graph.store.keys import KeySet, key_set, pair_set
 from graph.store.sets import weigh_uses
 from graph.store.tables import artifact, artifact_blob, manifest_child, namespace, repository

@@ -23,8 +23,8 @@ from sqlalchemy import (
     true,
 )
 
-from graph.store.artifacts import ARTIFACTS, key_of
-from graph.store.conditions import is_layer
+from graph.store.artifacts import ARTIFACTS
+from graph.store.conditions import is_layer, key_of
 from graph.store.keys import KeySet
 from graph.store.listings import Listing
 from graph.store.repositories import REPOSITORIES

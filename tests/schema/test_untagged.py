@@ -74,6 +74,33 @@ async def test_only_what_is_asked_for_is_weighed() -> None:
     assert {"scope": "ALL", "countsAreLowerBound": True} == data["registry"]["untagged"]["basis"]
 
 
+RANKED = """query Ranked($first: Int, $after: String) {
+  registry {
+    artifacts(filter: { untagged: DANGLING }, orderBy: EXCLUSIVE_BYTES, first: $first, after: $after) {
+      totalCount nodes { exclusiveBytes untagged } pageInfo { hasNextPage endCursor }
+    }
+  }
+}"""
+
+
+async def test_dangling_by_exclusive_bytes() -> None:
+    """The clean-up list begins with what frees the most; it is paged like any other."""
+    build = cleaning_store()
+    build.image(1, [build.layer(1, 5000)], untagged="DANGLING")
+    async with graph_of(build) as graph:
+        page = (await graph.data(RANKED, {"first": 2}))["registry"]["artifacts"]
+
+        # The weights, the page, the count, and what each of the page takes.
+        assert 4 == len(graph.statements)
+        rest = await graph.data(RANKED, {"first": 2, "after": page["pageInfo"]["endCursor"]})
+    assert 3 == page["totalCount"]
+    assert [5000 + MANIFEST, MANIFEST] == [node["exclusiveBytes"] for node in page["nodes"]]
+    assert [MANIFEST] == [node["exclusiveBytes"] for node in rest["registry"]["artifacts"]["nodes"]]
+    assert [True, False] == [
+        each["pageInfo"]["hasNextPage"] for each in (page, rest["registry"]["artifacts"])
+    ]
+
+
 async def test_ragged() -> None:
     """However ragged the repositories are, their untagged artifacts are two statements, and add up."""
     query = f"{{ registry {{ {UNTAGGED} repositories {{ nodes {{ {UNTAGGED} }} }} }} }}"

@@ -60,7 +60,8 @@ def test_statement(db: Connection, case: ListCase) -> None:
     parents = [*case.parents, case.parents[0], *case.parents[::-1]]
     with recorded_statements(db) as statements:
         pages = case.read(db, parents, PageRequest(100))
-    assert 1 == len(statements)
+    # What no index can sort is weighed first, and read then.
+    assert (2 if "EXCLUSIVE_BYTES" in case.name else 1) == len(statements)
     expected = [[key for _, _, key in case.in_order(case.expected(parent))] for parent in parents]
     assert expected[: len(pages)] == [[row.key for row in page.rows] for page in pages]
 
