@@ -11,6 +11,7 @@ from typing import Any
 from oracle import Artifact, Oracle, Storage
 from requests_to_graph import Graph, codes_of
 
+SHARES = "{ artifactCount storedBytes exclusiveBytes }"
 FIGURES = "{ artifactCount layerCount logicalBytes storedBytes exclusiveBytes sharedBytes }"
 
 
@@ -195,6 +196,53 @@ def matches(pattern: str | None, name: str) -> bool:
     if pattern.startswith("*"):
         return core in name if pattern.endswith("*") else name.endswith(core)
     return name.startswith(core) if pattern.endswith("*") else name == core
+
+
+UNTAGGED = f"""
+query ($registry: String!) {{ registry(name: $registry) {{
+    untagged {{ dangling {SHARES} indexChildren {SHARES} referrers {SHARES} }}
+    repositories(first: 100) {{ nodes {{
+        name untagged {{ dangling {SHARES} indexChildren {SHARES} referrers {SHARES} }}
+        artifacts(first: 100, filter: {{untagged: DANGLING}}) {{ nodes {{
+            digest exclusiveBytes untagged
+        }} }}
+    }} }}
+    namespaces(first: 100) {{ nodes {{
+        name untagged {{ dangling {SHARES} indexChildren {SHARES} referrers {SHARES} }}
+    }} }}
+}} }}
+"""
+REASONS = {"dangling": "DANGLING", "indexChildren": "INDEX_CHILD", "referrers": "REFERRER"}
+
+
+async def check_untagged(graph: Graph, asked: Asked) -> None:
+    """What is untagged in each registry, repository and namespace, and what each dangling one holds alone."""
+    for registry, oracle in asked.oracles.items():
+        found = await ask_registry(graph, asked, UNTAGGED, registry)
+        assert untagged_of(oracle, oracle.members()) == found["untagged"]
+        for node in found["repositories"]["nodes"]:
+            members = oracle.members_of(node["name"])
+            assert untagged_of(oracle, members) == node["untagged"]
+            dangling = [artifact for artifact in members if oracle.untagged(artifact) == "DANGLING"]
+            bytes_of = {artifact[1]: oracle.storage([artifact]).exclusive_bytes for artifact in dangling}
+            listed = node["artifacts"]["nodes"]
+            assert bytes_of == {each["digest"]: each["exclusiveBytes"] for each in listed}
+        for node in found["namespaces"]["nodes"]:
+            assert untagged_of(oracle, oracle.members(node["name"])) == node["untagged"]
+
+
+def untagged_of(oracle: Oracle, members: Collection[Artifact]) -> dict[str, dict[str, int]]:
+    """How many artifacts have each reason, and the bytes of that set."""
+    shares = {}
+    for name, reason in REASONS.items():
+        named = [artifact for artifact in members if oracle.untagged(artifact) == reason]
+        storage = oracle.storage(named)
+        shares[name] = {
+            "artifactCount": len(named),
+            "storedBytes": storage.stored_bytes,
+            "exclusiveBytes": storage.exclusive_bytes,
+        }
+    return shares
 
 
 OVERLAP = """

@@ -42,7 +42,7 @@ SCHEMA: GraphSchema = build_schema(WIDE)
 # Every example opens a store of its own, and a busy machine is not a broken rule. The same examples each
 # time: a failure that one machine finds, every machine finds.
 QUICK = settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

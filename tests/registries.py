@@ -5,6 +5,7 @@ or into a sample registry. Layers are few, so that they are shared; every conten
 repositories; what an index lists need not be there, and what has a subject may be all that is.
 """
 
+import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +16,17 @@ from builders import (
     EMPTY_CONFIG,
     EMPTY_LAYER,
     OCI_INDEX,
+    OCI_LAYER,
     Built,
     Content,
+    digest_of,
     make_artifact,
     make_config,
     make_descriptor,
     make_helm_chart,
     make_image,
     make_index,
+    make_layer,
     make_signature,
 )
 from oracle import Oracle, Repository
@@ -34,8 +38,24 @@ PLATFORMS = (("amd64", None), ("arm64", None), ("arm", "v7"))
 # Sizes of which no two sets of layers have the same sum: a digest too many or too few always shows.
 LAYERS: tuple[Content, ...] = tuple(make_descriptor(f"layer {n}", 10_000 * 2**n) for n in range(6))
 FOREIGN = make_descriptor("windows", 5_000_000, urls=["https://example.com/layer"])
+# One layer compressed twice: two digests and one DiffID; the sizes are the same.
+TWINS = tuple(
+    Built(data, OCI_LAYER, digest_of(data), len(data), diff_id=make_layer("twin").diff_id)
+    for data in (gzip.compress(gzip.decompress(make_layer("twin").data), mtime=mtime) for mtime in (1, 2))
+)
+# What images begin with: chains that differ below, in the middle, or in nothing but a digest.
+BASES: tuple[tuple[Content, ...], ...] = (
+    (),
+    LAYERS[:1],
+    LAYERS[:2],
+    TWINS[:1],
+    TWINS[1:],
+    (*TWINS[:1], LAYERS[0]),
+    (*TWINS[1:], LAYERS[0]),
+)
 ALL_LAYERS: tuple[Content, ...] = (
     *LAYERS,
+    *TWINS,
     EMPTY_LAYER,
     FOREIGN,
     make_descriptor("windows", 5_000_000),  # the same, and this image has it from here
@@ -136,7 +156,7 @@ def oracle_of(
 @st.composite
 def images(draw: st.DrawFn, made: Sequence[Built], number: int) -> Built:
     """An image of a few layers, maybe with the config of another, maybe with a subject."""
-    layers = draw(st.lists(st.sampled_from(ALL_LAYERS), max_size=4))
+    layers = [*draw(st.sampled_from(BASES)), *draw(st.lists(st.sampled_from(ALL_LAYERS), max_size=3))]
     configs = [blob for built in made for blob in built.blobs if blob.platform is not None]
     config = draw(st.sampled_from(configs)) if configs and draw(st.integers(0, 3)) == 0 else None
     subject = draw(subjects(made)) if draw(st.integers(0, 3)) == 0 else None

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from answers_checked import Asked, check_overlap, check_ranking, check_related, check_storage
+from answers_checked import Asked, check_overlap, check_ranking, check_related, check_storage, check_untagged
 from asked import QUICK, ask_crawl
 from plans_checked import check_deletion, check_pulls
 from questions import rollouts_of, sets_of
@@ -14,10 +14,10 @@ from requests_to_graph import Graph
 @QUICK
 @given(drawn=registries(whole=True, denials=False), data=st.data())
 def test_answers_of_a_crawl(drawn: Drawn, data: st.DataObject) -> None:
-    """Storage, ranking, overlap, what is related, a deletion and a rollout."""
+    """Storage, untagged, ranking, overlap, what is related, a deletion and a rollout."""
 
     async def check(graph: Graph, asked: Asked) -> None:
-        for answer in (check_storage, check_ranking, check_overlap, check_related):
+        for answer in (check_storage, check_untagged, check_ranking, check_overlap, check_related):
             await answer(graph, asked)
         artifacts, tags, repositories = data.draw(sets_of(asked))
         await check_deletion(graph, asked, sorted(artifacts), sorted(tags), sorted(repositories))

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from answers_checked import check_ranking, check_storage
+from answers_checked import check_ranking, check_storage, check_untagged
 from asked import ask_rig
 from builders import Built
 from fakes.sync_rig import open_rig, push
 from graph.sample import SampleRegistry
 from registries import NAMES, TAGS, Drawn, registries
 
-CHECKS = (check_ranking, check_storage)
+CHECKS = (check_ranking, check_storage, check_untagged)
 
 # Requests, and steps of the event loop, after which a crawl may be cut off. A crawl of what is drawn makes up
 # to about sixty requests, and a few steps for each.
@@ -156,7 +156,7 @@ def test_crawls() -> None:
     run_state_machine_as_test(
         Crawls,
         settings=settings(
-            max_examples=25,
+            max_examples=18,
             stateful_step_count=12,
             deadline=None,
             derandomize=True,
