@@ -203,7 +203,7 @@ query ($registry: String!) {{ registry(name: $registry) {{
     untagged {{ dangling {SHARES} indexChildren {SHARES} referrers {SHARES} }}
     repositories(first: 100) {{ nodes {{
         name untagged {{ dangling {SHARES} indexChildren {SHARES} referrers {SHARES} }}
-        artifacts(first: 100, filter: {{untagged: DANGLING}}) {{ nodes {{
+        artifacts(first: 100, filter: {{untagged: DANGLING}}, orderBy: EXCLUSIVE_BYTES) {{ nodes {{
             digest exclusiveBytes untagged
         }} }}
     }} }}
@@ -216,7 +216,7 @@ REASONS = {"dangling": "DANGLING", "indexChildren": "INDEX_CHILD", "referrers": 
 
 
 async def check_untagged(graph: Graph, asked: Asked) -> None:
-    """What is untagged in each registry, repository and namespace, and what each dangling one holds alone."""
+    """What is untagged in each registry, repository and namespace, and the dangling ones in order."""
     for registry, oracle in asked.oracles.items():
         found = await ask_registry(graph, asked, UNTAGGED, registry)
         assert untagged_of(oracle, oracle.members()) == found["untagged"]
@@ -226,6 +226,8 @@ async def check_untagged(graph: Graph, asked: Asked) -> None:
             dangling = [artifact for artifact in members if oracle.untagged(artifact) == "DANGLING"]
             bytes_of = {artifact[1]: oracle.storage([artifact]).exclusive_bytes for artifact in dangling}
             listed = node["artifacts"]["nodes"]
+            ranked = [each["exclusiveBytes"] for each in listed]
+            assert sorted(ranked, reverse=True) == ranked
             assert bytes_of == {each["digest"]: each["exclusiveBytes"] for each in listed}
         for node in found["namespaces"]["nodes"]:
             assert untagged_of(oracle, oracle.members(node["name"])) == node["untagged"]
