@@ -5,6 +5,8 @@ is a row like any other, of which less is known. Sources: image-spec media-types
 packages, Helm's pkg/registry/constants.go, cosign's SIGNATURE_SPEC.md, BuildKit's attestation-storage.md.
 """
 
+from functools import lru_cache
+
 OCI_IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_IMAGE_INDEX = "application/vnd.oci.image.index.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -83,6 +85,7 @@ def is_image_config(media_type: str) -> bool:
     return media_type in IMAGE_CONFIG_TYPES
 
 
+@lru_cache(maxsize=256)  # asked of every layer several times, of a handful of types
 def is_foreign_layer(media_type: str) -> bool:
     """Whether a registry need not keep layers of this type (Docker's foreign, OCI's non-distributable)."""
     return media_type.startswith(OCI_NONDISTRIBUTABLE_PREFIX) or media_type in (

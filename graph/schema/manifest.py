@@ -6,7 +6,7 @@ from typing import Any
 
 import strawberry
 
-from graph.errors import MalformedManifestError
+from graph.errors import ContentTooLargeError, MalformedManifestError
 from graph.oci.digest import Digest
 from graph.oci.document import decode_json
 from graph.oci.media_types import SCHEMA1_TYPES
@@ -28,6 +28,7 @@ from graph.schema.scalars import ByteCount, Json
 from graph.schema.tag import load_artifacts
 from graph.settings import Hidden
 from graph.store import layers, manifests
+from graph.store.listings import MAX_ANNOTATION_BYTES
 from graph.store.rows import ManifestLayerRow, ManifestRow
 from graph.store.visibility import Visibility
 
@@ -107,6 +108,8 @@ def _show_document(row: ManifestIn, context: Context, document: Any) -> Any:
 
 
 def _annotations(row: Any, _: Context) -> Any:
+    if row.annotations is None:
+        raise ContentTooLargeError("what this entry or document says in annotations", MAX_ANNOTATION_BYTES)
     return pairs_of(row.annotations)
 
 

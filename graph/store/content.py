@@ -34,6 +34,7 @@ from graph.store.blobs import Facts, Mention, put_blobs
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run, run_rows
 from graph.store.changes import NewManifest
 from graph.store.documents import decompress
+from graph.store.listings import MAX_ANNOTATION_BYTES, UNKEPT_ANNOTATIONS
 from graph.store.tables import (
     document,
     manifest,
@@ -363,4 +364,7 @@ def _platform_of(
 
 
 def _annotations(annotations: Mapping[str, str]) -> str | None:
-    return json.dumps(annotations, ensure_ascii=False, separators=(",", ":")) if annotations else None
+    if not annotations:
+        return None
+    text = json.dumps(annotations, ensure_ascii=False, separators=(",", ":"))
+    return text if len(text.encode()) <= MAX_ANNOTATION_BYTES else UNKEPT_ANNOTATIONS

@@ -33,14 +33,24 @@ class Choice(TypeDecorator[StrEnum]):
         return None if value is None else self.choices(value)
 
 
+# Bytes of the annotations of one manifest or entry that are kept apart from its document, of which a list
+# reads a page at once. Kubernetes allows an object four times as many; a manifest may have 8 MiB.
+MAX_ANNOTATION_BYTES = 64 * 1024
+# What is kept of more.
+UNKEPT_ANNOTATIONS = "null"
+
+
 class Pairs(TypeDecorator[dict[str, str]]):
-    """A column that holds a JSON object of texts that we wrote, read as a dict; none is an empty one."""
+    """A column that holds a JSON object of texts that we wrote, read as a dict; none is an empty one.
+
+    Where there was more than MAX_ANNOTATION_BYTES of it, it is None.
+    """
 
     impl = Text
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, str]:
-        pairs: dict[str, str] = {} if value is None else json.loads(value)
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, str] | None:
+        pairs: dict[str, str] | None = {} if value is None else json.loads(value)
         return pairs
 
 

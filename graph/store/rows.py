@@ -243,7 +243,7 @@ class ManifestRow:
     schema_version: int | None
     form: ManifestForm
     artifact_type: str | None
-    annotations: Mapping[str, str]
+    annotations: Mapping[str, str] | None  # None: too many to keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ class ManifestLayerRow:
     digest: Digest
     size: int | None
     layer_key: int
-    annotations: Mapping[str, str]
+    annotations: Mapping[str, str] | None  # None: too many to keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,5 +273,5 @@ class ManifestChildRow:
     variant: str | None
     os_version: str | None
     is_attestation: bool
-    annotations: Mapping[str, str]
+    annotations: Mapping[str, str] | None  # None: too many to keep
     artifact_key: int | None

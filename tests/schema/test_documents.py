@@ -8,6 +8,7 @@ from graph.schema.context import MAX_DOCUMENT_BYTES, MAX_SHOWN_BYTES, Limits
 from graph.schema.execution import MAX_ERRORS
 from graph.schema.fields import SHORT_LIST
 from graph.settings import Hidden
+from graph.store.listings import UNKEPT_ANNOTATIONS
 from requests_to_graph import codes_of, graph_of, paths_of
 from schema_stores import OCI_CONFIG_TYPE
 from store_builders import NOW, StoreBuilder
@@ -242,3 +243,21 @@ async def test_listed_errors_are_bounded() -> None:
         assert [{"digest", *(f"n{number}" for number in range(11))}] * 100 == [
             set(layer) for layer in response["data"]["artifact"]["layers"]
         ]
+
+
+async def test_annotations_that_are_not_kept() -> None:
+    """Where there were more annotations than are kept they are null with an error, and raw has them."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    repository = builder.repository(registry, "large", observed_at=NOW)
+    manifest = builder.manifest(registry, data=b"{}", annotations=UNKEPT_ANNOTATIONS)
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    async with graph_of(builder) as graph:
+        response = await graph.ask(
+            '{ artifact(reference: "large") { manifest { annotations { name } raw } } }'
+        )
+
+    assert {"annotations": None, "raw": "{}"} == response["data"]["artifact"]["manifest"]
+    assert {"artifact/manifest/annotations": "CONTENT_TOO_LARGE"} == {
+        "/".join(map(str, path)): code for path, code in paths_of(response).items()
+    }

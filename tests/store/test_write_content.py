@@ -25,6 +25,7 @@ from builders import (
 from graph.oci.digest import Digest
 from graph.store.content import known_configs, known_manifests, load_subjects, put_manifests
 from graph.store.documents import decompress
+from graph.store.listings import MAX_ANNOTATION_BYTES, UNKEPT_ANNOTATIONS
 from graph.store.recount import recount
 from graph.store.tables import microseconds_of
 from store_writes import START, Writer, fetched
@@ -47,6 +48,18 @@ def test_bytes_come_back(writer: Writer) -> None:
     writer.put(image)
     sql = "SELECT d.data FROM document AS d JOIN blob AS b ON b.id = d.blob_id WHERE b.digest = :digest"
     assert [image.data] == [decompress(data) for data in writer.read(sql, digest=image.digest)]
+
+
+@pytest.mark.parametrize(
+    ("size", "is_kept"), [(MAX_ANNOTATION_BYTES, True), (MAX_ANNOTATION_BYTES + 1, False)]
+)
+def test_annotations_are_bounded(size: int, is_kept: bool, writer: Writer) -> None:
+    """Of annotations up to the bound is kept apart from the document; of more, that there were more."""
+    image = make_image(annotations={"n": "x" * (size - len('{"n":""}'))})
+    writer.put(image)
+    (stored,) = writer.read("SELECT annotations FROM manifest")
+    assert is_kept is (stored != UNKEPT_ANNOTATIONS)
+    assert is_kept is (len(stored) == size)
 
 
 def test_subjects(writer: Writer) -> None:
