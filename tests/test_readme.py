@@ -83,7 +83,7 @@ async def test_examples_of_graphiql_have_answers() -> None:
     async with demo() as ask:
         answers = [await ask(query) for query in load_examples()]
 
-    assert 5 == len(answers)
+    assert 6 == len(answers)
     assert [] == [answer["errors"] for answer in answers if "errors" in answer]
 
 
