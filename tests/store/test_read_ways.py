@@ -171,10 +171,11 @@ def _steps(db: Connection, read: Callable[[], Any]) -> int:
 
 
 def test_parts_are_all() -> None:
-    """Every order and every part of a filter is in the tables above."""
+    """Every order and every part of a filter is in the tables above, but the order that no index brings."""
     for of in LISTS:
         assert {field.name for field in fields(of.filter)} == set(of.parts)  # type: ignore[arg-type]
-        assert set(type(next(iter(of.orders)))) == set(of.orders)
+        walked = set(type(next(iter(of.orders)))) - {ArtifactOrder.EXCLUSIVE_BYTES}
+        assert walked == set(of.orders)
 
 
 @pytest.mark.parametrize("is_descending", [False, True])
