@@ -14,7 +14,7 @@ the registry's own host or one that the operator named. Nothing here shows a sec
 import base64
 import re
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import urlencode, urlsplit
@@ -205,6 +205,14 @@ def token_flow(
         request = _post_request(registry, bearer, scope, grant)
         reply = yield request
     return _read_token(request, reply, now)
+
+
+def ask_for_token(
+    registry: RegistryName, url: str, document: str, now: datetime
+) -> Generator[Request, Reply, Token]:
+    """Get a token of a vendor's own API, for the login that a JSON document holds."""
+    request = replace(_token_request(registry, "POST", url, None, None), json=document)
+    return _read_token(request, (yield request), now)
 
 
 def _get_request(

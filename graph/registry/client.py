@@ -9,7 +9,7 @@ It only reads: there is no method here, nor a request in `wire`, that could chan
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -29,6 +29,7 @@ from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest, compute_digest, parse_digest, verify_digest
 from graph.oci.media_types import strip_parameters
 from graph.oci.reference import RegistryName, RepositoryName, TagName
+from graph.registry.allowance import Allowance
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.dialects import Dialect, choose_dialect
 from graph.registry.entries import ListedManifest, ListedTag
@@ -39,6 +40,7 @@ from graph.registry.listing import Pager
 from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
 from graph.registry.reader import PageReader
 from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
+from graph.registry.signer import Signer
 from graph.registry.tls import make_tls_context
 from graph.registry.transport import RegistryTransport
 from graph.registry.wire import MAX_CONFIG_BYTES, Endpoint, Reply, Request, next_query
@@ -89,14 +91,16 @@ class RegistryClient:
         self.ledger = Ledger()
         self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
         self._probe = asyncio.Lock()
-        origin = parse_origin(settings.url)
+        origin = parse_origin(self.dialect.url)
         self._endpoint = Endpoint(settings.name, origin)
         proxies = [] if settings.proxy is None else [parse_origin(settings.proxy).host]
         named = [*map(host_of, settings.token_hosts), *proxies]
         verify = make_tls_context(settings) if transport is None else True
-        self._identity = identity or open_identity(settings, clock)
+        self._identity = (
+            identity or self.dialect.open_identity(self._ask, clock) or open_identity(settings, clock)
+        )
 
-        def open_exchange(origin: Origin) -> Exchange:
+        def open_exchange(origin: Origin, signer: Signer | None = None) -> Exchange:
             guard = AddressGuard(origin, named)
             return Exchange(
                 Endpoint(settings.name, origin),
@@ -109,11 +113,15 @@ class RegistryClient:
                 timeout=settings.timeout,
                 retries=retries or RetryPolicy(),
                 clock=clock,
+                signer=signer,
             )
 
         self._exchange = open_exchange(origin)
         # A vendor's own API is another origin with connections and a login of its own.
-        self._apis = {api: open_exchange(parse_origin(api)) for api in self.dialect.apis}
+        self._apis = {
+            api: open_exchange(parse_origin(api), self.dialect.open_signer(api, self._identity, clock))
+            for api in self.dialect.apis
+        }
         self._reader = PageReader(
             settings.name, str(origin), self._ask, settings.page_size, self.capabilities
         )
@@ -145,6 +153,16 @@ class RegistryClient:
     async def ping(self) -> None:
         """Nothing, if the registry answers `/v2/` to us; raises RegistryError if not."""
         await self._exchange.ask(self._endpoint.ping())
+
+    @property
+    def allowances(self) -> Mapping[str, Allowance]:
+        """By origin, what it said last of how many requests it still answers; left out where it does not."""
+        exchanges = {str(self._endpoint.origin): self._exchange, **self._apis}
+        return {
+            origin: exchange.allowance
+            for origin, exchange in exchanges.items()
+            if exchange.allowance is not None
+        }
 
     @property
     def dropped(self) -> int:

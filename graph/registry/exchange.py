@@ -16,7 +16,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import httpx
@@ -28,21 +28,25 @@ from graph.errors import (
     RegistryDeniedError,
     RegistryError,
     RegistryProtocolError,
+    RegistryThrottledError,
     RegistryUnreachableError,
 )
+from graph.registry.allowance import Allowance, read_allowance
 from graph.registry.authorizer import Authorizer
 from graph.registry.identity import IdentitySource
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.origin import AddressGuard, parse_origin, resolve_redirect
+from graph.registry.signer import Signer
 from graph.registry.transport import explain_failure
 from graph.registry.wire import (
     MAX_ERROR_BYTES,
     USER_AGENT,
     Endpoint,
+    Login,
     Reply,
     Request,
     explain,
-    parse_retry_after,
+    read_wait,
 )
 
 # Hops of one request. Registries need one (blob to storage) or two (registry.k8s.io); curl and Go stop at 10.
@@ -81,7 +85,12 @@ class Exchange:
         timeout: float,
         retries: RetryPolicy,
         clock: Callable[[], datetime],
+        signer: Signer | None = None,
     ) -> None:
+        """`signer` says who we are on requests that are to be SIGNED; without one nobody is."""
+        self.allowance: Allowance | None = None
+        """What the server said last of how many requests it still answers; None: it says nothing of it."""
+        self._signer = signer
         self._endpoint = endpoint
         self._transport = transport
         self._guard = guard
@@ -131,6 +140,9 @@ class Exchange:
         return retry_after if retry_after <= self._retries.retry_after_max else False
 
     async def _ask_once(self, request: Request) -> Reply:
+        self._hold_back(request)
+        if request.login is Login.SIGNED:
+            return await self._ask_signed(request)
         authorization = await self._authorizer.prepare(request)
         reply = await self._send(request, authorization)
         if reply.status == 401 and not reply.is_foreign:
@@ -143,6 +155,29 @@ class Exchange:
             raise explain(request, reply, self._clock())
         return reply
 
+    async def _ask_signed(self, request: Request) -> Reply:
+        signer = self._signer
+        while True:
+            signed = () if signer is None else await signer.sign(request, self._send_token_request)
+            reply = await self._send(replace(request, headers=(*request.headers, *signed)), None)
+            if reply.status == 200:
+                return reply
+            if reply.status != 401 or signer is None or not signer.is_worth_another(request):
+                raise explain(request, reply, self._clock())
+
+    def _hold_back(self, request: Request) -> None:
+        """Raise RegistryThrottledError for what the server has said that it will not answer."""
+        allowance = self.allowance
+        until = None if allowance is None else allowance.hold_until()
+        if allowance is None or until is None or request.kind is RequestKind.TOKEN:
+            return
+        if allowance.counts_pulls_only and request.kind is not RequestKind.MANIFEST_GET:
+            return
+        wait = (until - self._clock()).total_seconds()
+        if wait > 0:
+            reason = "has no more requests left for us"
+            raise request.error(RegistryThrottledError, reason, retry_after=wait)
+
     async def _send_token_request(self, request: Request) -> Reply:
         return await self._send(request, request.authorization)
 
@@ -150,7 +185,7 @@ class Exchange:
         """Hold every request of this registry back, not only the one that was told to wait."""
         if reply.status not in (429, 503) or reply.is_foreign:
             return
-        wait = parse_retry_after(reply.headers.get("retry-after"), self._clock())
+        wait = read_wait(reply, self._clock())
         if wait is not None and wait <= self._retries.retry_after_max:
             self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + wait)
 
@@ -167,6 +202,8 @@ class Exchange:
                 async with asyncio.timeout(self._timeout):
                     reply = await self._follow(request, authorization)
                 self._note_throttling(reply)
+                if not reply.is_foreign and request.kind is not RequestKind.TOKEN:
+                    self.allowance = read_allowance(reply.headers, self._clock()) or self.allowance
                 return reply
             except TimeoutError:
                 pass
@@ -216,6 +253,10 @@ def _to_httpx(request: Request, url: str, authorization: str | None) -> httpx.Re
     if authorization is not None:
         headers.append(("Authorization", authorization))
     content = None
+    if request.json is not None:
+        content = request.json.encode()
+        if all(name.lower() != "content-type" for name, _ in request.headers):
+            headers.append(("Content-Type", "application/json"))
     if request.form is not None:
         headers.append(("Content-Type", "application/x-www-form-urlencoded"))
         content = request.form.encode()

@@ -15,6 +15,7 @@ class RequestKind(StrEnum):
     MANIFEST_GET = "MANIFEST_GET"
     CONFIG = "CONFIG"
     REFERRERS = "REFERRERS"
+    VENDOR = "VENDOR"  # a single document of a vendor's own API
     TOKEN = "TOKEN"
     REDIRECT = "REDIRECT"
 

@@ -11,16 +11,30 @@ deleted meanwhile.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from graph.errors import ContentTooLargeError, InvalidDigestError, InvalidNameError, MalformedManifestError
+from graph.errors import (
+    ContentTooLargeError,
+    InvalidDigestError,
+    InvalidNameError,
+    MalformedManifestError,
+    RegistryError,
+)
 from graph.oci.document import decode_json
 from graph.oci.reference import RegistryName
 from graph.registry.ledger import RequestKind
-from graph.registry.wire import MAX_PAGE_BYTES, MAX_QUERY_LENGTH, Login, Request, last_query
+from graph.registry.wire import (
+    MAX_PAGE_BYTES,
+    MAX_QUERY_LENGTH,
+    Login,
+    Reply,
+    Request,
+    last_query,
+    read_by_action,
+)
 
 # Pages of one list. Docker Hub's published 457,627 repositories are 4,577 pages of 100.
 MAX_PAGES = 10_000
@@ -80,9 +94,19 @@ class Listing(Generic[Entry]):
     """The origin of the vendor's own API, where the list is not on the registry itself."""
     login: Login = Login.CHALLENGE
     headers: tuple[tuple[str, str], ...] = ()
+    refusal_of: Callable[[Reply], type[RegistryError] | None] | None = None
+    """What the vendor means by an answer other than 200, where its status does not tell."""
+    action: tuple[str, Callable[[str], str]] | None = None
+    """What is asked for by name and not by path, and the JSON that asks for the page of a query."""
 
     def build(self, registry: RegistryName, origin: str, query: str) -> Request:
         """The request for one page; `query` is sent as it is."""
+        if self.action is not None:
+            action, write = self.action
+            request = read_by_action(
+                registry, self.kind, self.api or origin, action, write(query), MAX_PAGE_BYTES
+            )
+            return replace(request, refusal_of=self.refusal_of)
         return Request(
             registry,
             self.kind,
@@ -93,6 +117,7 @@ class Listing(Generic[Entry]):
             login=self.login,
             api=self.api,
             headers=self.headers,
+            refusal_of=self.refusal_of,
         )
 
 

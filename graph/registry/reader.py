@@ -7,15 +7,25 @@ how to go on. What was yielded before an error is still true.
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any, TypeVar
 
-from graph.errors import ContentTooLargeError, MalformedManifestError, RegistryError, RegistryProtocolError
+from graph.errors import (
+    ContentTooLargeError,
+    MalformedManifestError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryProtocolError,
+    RegistryThrottledError,
+    RegistryUnknownError,
+)
 from graph.oci.document import decode_json
 from graph.oci.reference import RegistryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing, Pager, read_page
-from graph.registry.wire import MAX_PAGE_BYTES, Reply, Request, next_query
+from graph.registry.wire import Reply, Request, next_query
 
 Entry = TypeVar("Entry")
+
+_NOT_ABOUT_PAGES = (RegistryUnknownError, RegistryDeniedError, RegistryThrottledError)
 
 
 class PageReader:
@@ -78,7 +88,9 @@ class PageReader:
             try:
                 reply = await self._ask(request)
             except RegistryError as error:
-                if pager.refuse(error.http_status):
+                # Amazon says 400 of whatever is wrong, and its body what: smaller pages would not help.
+                is_said = error.http_status == 400 and isinstance(error, _NOT_ABOUT_PAGES)
+                if not is_said and pager.refuse(error.http_status):
                     continue
                 if page > 1 and error.http_status in (400, 404):
                     # Never "unknown": the first page was there.
@@ -93,6 +105,6 @@ class PageReader:
         """The JSON that answers the request. Raises RegistryError."""
         reply = await self._ask(request)
         try:
-            return decode_json(reply.body, max_bytes=MAX_PAGE_BYTES)
+            return decode_json(reply.body, max_bytes=request.body_limit)
         except (MalformedManifestError, ContentTooLargeError) as error:
             raise request.error(RegistryProtocolError, f"sent what cannot be read: {error}") from None

@@ -1,13 +1,14 @@
 """What is sent to a registry and what its answers mean, without sending anything.
 
-Rules of this file: no I/O, no clock. A request can only be GET or HEAD, and POST to a token server:
-`Request` refuses to be anything else, so no code path can write to a registry. URLs are built from
+Rules of this file: no I/O, no clock. A request can only be GET or HEAD, and POST to a token server or of
+an action that is known to read: `Request` refuses to be anything else, so no code path can write to a
+registry. URLs are built from
 validated segments only. What an error body says beyond its codes is not repeated: registries put storage
 paths into `detail`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -33,6 +34,7 @@ from graph.oci.digest import Digest
 from graph.oci.document import decode_json
 from graph.oci.media_types import MANIFEST_TYPES, OCI_IMAGE_INDEX
 from graph.oci.reference import RegistryName, RepositoryName, TagName
+from graph.registry.allowance import read_allowance, read_moment
 from graph.registry.headers import next_link
 from graph.registry.ledger import RequestKind
 from graph.registry.origin import Origin, redact_url, resolve_url
@@ -70,7 +72,18 @@ class Login(Enum):
     CHALLENGE = "CHALLENGE"  # not before the registry asks, and then as it asks: Basic or a Bearer token
     BASIC = "BASIC"  # user and password at once: vendors' own APIs answer 401 without a challenge
     BEARER = "BEARER"  # the password is a token of the vendor's API
+    SIGNED = "SIGNED"  # as the dialect's signer says
     NONE = "NONE"
+
+
+# The header that names what a POST to one of Amazon's APIs asks for, and what may be asked for. All of it
+# reads: AmazonEC2ContainerRegistry is ECR, SpencerFrontendService is ECR Public (botocore, targetPrefix).
+ACTION_HEADER = "X-Amz-Target"
+READ_ACTIONS = frozenset(
+    f"{service}.{action}"
+    for service in ("AmazonEC2ContainerRegistry_V20150921", "SpencerFrontendService")
+    for action in ("DescribeRepositories", "DescribeImages", "GetAuthorizationToken")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +102,25 @@ class Request:
     authorization: str | None = field(default=None, repr=False)
     """Only on requests to a token server; on all others the exchange adds it."""
     form: str | None = field(default=None, repr=False)
+    json: str | None = field(default=None, repr=False)
+    """The body, where it is JSON and not a form."""
     login: Login = Login.CHALLENGE
     api: str | None = None
     """The origin of the vendor's own API, where the request goes there and not to the registry."""
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """What the vendor's API wants besides, such as the version of it that is meant."""
+    refusal_of: Callable[["Reply"], type[RegistryError] | None] | None = field(default=None, repr=False)
+    """What the vendor's API means by an answer other than 200; None where its status tells that."""
 
     def __post_init__(self) -> None:
-        if self.method not in ("GET", "HEAD") and (self.method, self.kind) != ("POST", RequestKind.TOKEN):
+        actions = [value for name, value in self.headers if name.lower() == ACTION_HEADER.lower()]
+        if actions and (len(actions) > 1 or actions[0] not in READ_ACTIONS or self.api is None):
+            raise ValueError(f"{actions} is never sent to a registry")
+        is_question = self.kind is RequestKind.TOKEN or bool(actions)
+        if self.method not in ("GET", "HEAD") and not (self.method == "POST" and is_question):
             raise ValueError(f"{self.method} is never sent to a registry")
+        if self.login is Login.SIGNED and self.follows_redirects:
+            raise ValueError("what is signed for one place is never sent to another")
 
     def __str__(self) -> str:
         return f"{self.method} {redact_url(self.url)}"
@@ -182,6 +205,23 @@ class Endpoint:
             body_limit=MAX_MANIFEST_BYTES,
             scope=pull_scope(repository),
         )
+
+
+def read_by_action(
+    registry: RegistryName, kind: RequestKind, api: str, action: str, json: str, body_limit: int
+) -> Request:
+    """A question to one of Amazon's APIs, which are all asked by POST, whatever it is that they do."""
+    return Request(
+        registry,
+        kind,
+        "POST",
+        f"{api}/",
+        body_limit=body_limit,
+        json=json,
+        login=Login.SIGNED,
+        api=api,
+        headers=((ACTION_HEADER, action), ("Content-Type", "application/x-amz-json-1.1")),
+    )
 
 
 def repository_path(repository: RepositoryName) -> str:
@@ -275,6 +315,23 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
     return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())
 
 
+def read_wait(reply: Reply, now: datetime) -> float | None:
+    """Seconds that a refusal wants us to wait; None where it does not say."""
+    headers = reply.headers
+    wait = parse_retry_after(headers.get("retry-after"), now)
+    if wait is not None:
+        return wait
+    # Docker Hub's API has a name of its own for it, and a unix timestamp where others have seconds
+    # (docker/docs, content/reference/api/hub/latest.yaml, "Rate Limiting").
+    moment = headers.get("x-retry-after", "").strip()
+    if moment.isascii() and moment.isdigit() and len(moment) <= 12:
+        return max(0.0, (read_moment(int(moment), now) - now).total_seconds())
+    # GitHub refuses with 403 as well as 429, and says when its window ends.
+    allowance = read_allowance(headers, now) if reply.status in (403, 429) else None
+    until = None if allowance is None else allowance.hold_until()
+    return None if until is None else max(0.0, (until - now).total_seconds())
+
+
 _ERRORS_BY_STATUS: dict[int, type[RegistryError]] = {
     401: RegistryDeniedError,
     403: RegistryDeniedError,
@@ -289,7 +346,7 @@ def explain(request: Request, reply: Reply, now: datetime) -> RegistryError:
     """The error that an answer other than 200 means: by its status first, then by its codes."""
     codes = error_codes(reply.body)
     answer = " ".join([str(reply.status), *codes])
-    retry_after = parse_retry_after(reply.headers.get("retry-after"), now)
+    retry_after = read_wait(reply, now)
     if reply.is_foreign:
         # Storage that a redirect led to: an expired signature or a lost blob; a new redirect may cure it.
         kind: type[RegistryError] = RegistryFailedError
@@ -301,5 +358,7 @@ def explain(request: Request, reply: Reply, now: datetime) -> RegistryError:
             kind = RegistryFailedError
         if reply.status == 400 and "UNSUPPORTED" in codes:
             kind = RegistryUnsupportedError
+        if request.refusal_of is not None:
+            kind = request.refusal_of(reply) or kind
         reason = f"answered {answer}"
     return request.error(kind, reason, http_status=reply.status, codes=codes, retry_after=retry_after)

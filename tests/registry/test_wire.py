@@ -1,5 +1,6 @@
 """What is sent, and what answers mean: no socket and no loop."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -32,6 +33,7 @@ from graph.registry.wire import (
     last_query,
     next_query,
     parse_retry_after,
+    read_by_action,
 )
 from graph.settings import RegistrySettings
 
@@ -101,6 +103,34 @@ def test_only_token_servers_get_a_post(method: str) -> None:
     Request(NAME, RequestKind.TOKEN, "POST", "https://registry.example/token")
     with pytest.raises(ValueError):
         Request(NAME, RequestKind.TOKEN, method, "https://registry.example/token")
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "AmazonEC2ContainerRegistry_V20150921.DeleteRepository",
+        "AmazonEC2ContainerRegistry_V20150921.BatchDeleteImage",
+        "AmazonEC2ContainerRegistry_V20150921.PutImage",
+        "DescribeImages",
+        "",
+    ],
+)
+@pytest.mark.parametrize("kind", [RequestKind.MANIFESTS, RequestKind.TOKEN])
+def test_only_actions_that_read_are_sent(action: str, kind: RequestKind) -> None:
+    """Where everything is a POST, what it does is held to the actions that are known to read."""
+    api = "https://api.ecr.eu-west-1.amazonaws.com"
+
+    with pytest.raises(ValueError):
+        read_by_action(NAME, kind, api, action, "{}", 1)
+
+    allowed = read_by_action(NAME, kind, api, "SpencerFrontendService.DescribeImages", "{}", 1)
+    assert ("POST", f"{api}/") == (allowed.method, allowed.url)
+    with pytest.raises(ValueError):
+        replace(allowed, headers=(*allowed.headers, ("x-amz-target", action)))
+    with pytest.raises(ValueError):
+        replace(allowed, api=None)
+    with pytest.raises(ValueError):
+        replace(allowed, follows_redirects=True)
 
 
 @pytest.mark.parametrize("text", ["..", ".", "a?b", "a#b", "a%2Fb", "a b", "", "a\r\nb", "../x", "é", "a@b"])

@@ -6,17 +6,30 @@ one file for each vendor, each quirk beside its evidence; a dialect sends nothin
 read.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from graph.errors import RegistryDeniedError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.reference import RepositoryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.entries import ListedManifest, ListedTag
+from graph.registry.identity import IdentitySource
 from graph.registry.listing import Listing
-from graph.registry.wire import Request
+from graph.registry.signer import Signer
+from graph.registry.wire import Reply, Request
 
 Entry = TypeVar("Entry")
+Ask = Callable[[Request], Awaitable[Reply]]
+Clock = Callable[[], datetime]
 
 
 class Reader(Protocol):
@@ -45,8 +58,21 @@ class Dialect(Protocol):
         """What is known of every registry of this kind before it is asked."""
 
     @property
+    def url(self) -> str:
+        """Where the registry answers, which need not be what it is called."""
+
+    @property
     def apis(self) -> Sequence[str]:
         """The origins of the vendor's own APIs that are asked besides the registry; each gets the login."""
+
+    def open_identity(self, ask: Ask, clock: Clock) -> IdentitySource | None:
+        """Who we are to the registry, where the vendor has a way of its own to tell; None: as written down.
+
+        `ask` puts a question to the registry or to an API of `apis`.
+        """
+
+    def open_signer(self, api: str, identity: IdentitySource, clock: Clock) -> Signer | None:
+        """What says who we are on SIGNED requests to one of `apis`; None where none are."""
 
     def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
         """The repositories, page by page."""

@@ -5,10 +5,12 @@ from typing import Any
 
 from graph.oci.reference import RepositoryName, parse_repository_name, parse_tag_name
 from graph.registry.capability import Capability, CapabilityState
-from graph.registry.dialects.dialect import Reader
+from graph.registry.dialects.dialect import Ask, Clock, Reader
 from graph.registry.entries import ListedManifest, ListedTag
+from graph.registry.identity import IdentitySource
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing
+from graph.registry.signer import Signer
 from graph.registry.wire import CATALOG_SCOPE, pull_scope, repository_path
 from graph.settings import RegistrySettings
 
@@ -36,6 +38,19 @@ class OciDialect:
 
     def __init__(self, settings: RegistrySettings) -> None:
         self.settings = settings
+
+    @property
+    def url(self) -> str:
+        """Where the settings say that it is."""
+        return self.settings.url
+
+    def open_identity(self, ask: Ask, clock: Clock) -> IdentitySource | None:
+        """As it is written down."""
+        return None
+
+    def open_signer(self, api: str, identity: IdentitySource, clock: Clock) -> Signer | None:
+        """Nothing is signed."""
+        return None
 
     @classmethod
     def speaks_at(cls, host: str) -> bool:
