@@ -36,6 +36,7 @@ from pydantic_settings import (
 
 from graph.errors import InvalidNameError, SettingsError
 from graph.oci.reference import RegistryName, parse_registry_name
+from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout, parse_place
 
 VARIABLE_PREFIX = "OCIGRAPH_"
 SETTINGS_VARIABLE = "OCIGRAPH_SETTINGS"
@@ -51,9 +52,6 @@ AUTOMATIC_DIALECT = "auto"
 # An owner's name reaches the path of a request: what GitHub, Docker Hub, Quay, Harbor and GitLab allow in
 # one, with groups below groups, and nothing that leads to another path.
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][\w.-]{0,254}(/[A-Za-z0-9_][\w.-]{0,254}){0,20}", re.ASCII)
-
-# The path below which a vendor's API is, such as GitHub Enterprise's `/api/v3`.
-_API_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._-]{1,255}){1,10}")
 
 
 class Hidden(StrEnum):
@@ -87,33 +85,19 @@ def _read_secret(path: Path) -> str:
     return secret
 
 
-def _check_origin(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"https://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be https://host[:port] or http://host[:port]")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user or password; use username and password_file")
-    if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("must name the registry only, with no path: repositories are found there")
-    try:
-        parse_registry_name(parts.netloc)
-    except InvalidNameError as error:
-        raise ValueError(str(error)) from error
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
 class RegistrySettings(BaseModel):
     """How to reach one registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str = Field(
-        description="Where the registry is: `https://host[:port]`. Plain http must be written out."
+        description="Where the registry is: `https://host[:port]`; plain http must be written out. Or images "
+        "on disk: `oci:path` (a layout, a directory or a tar) or `docker-archive:path` (of `docker save`)."
     )
     name: RegistryName = Field(
         default=RegistryName(""),
         validate_default=True,
-        description="What the API calls it. Default: the host and port of `url`.",
+        description="What the API calls it. Default: the host and port of `url`, or the name of the file.",
     )
     dialect: str = Field(
         default=AUTOMATIC_DIALECT,
@@ -168,13 +152,18 @@ class RegistrySettings(BaseModel):
     )
     timeout: float = Field(default=30, gt=0, le=3600, description="Seconds for one whole request.")
 
+    @property
+    def layout(self) -> tuple[LayoutKind, Path] | None:
+        """The images on disk that take the place of a registry."""
+        return parse_layout(self.url)
+
     # Each rule stands at one field, though some look at an earlier one too: a validator of the whole model
     # would not run, and so not tell its mistake, before every other is mended.
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        return _check_origin(url)
+        return parse_place(url)
 
     @field_validator("namespaces")
     @classmethod
@@ -187,13 +176,7 @@ class RegistrySettings(BaseModel):
     @field_validator("api_url")
     @classmethod
     def _check_api_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url if "://" in url else f"https://{url}")
-        path = parts.path.rstrip("/")
-        if path and not _API_PATH.fullmatch(path):
-            raise ValueError("must have a path of letters, digits, and . _ - between slashes, or none")
-        return _check_origin(parts._replace(path="").geturl()) + path
+        return None if url is None else parse_api_url(url)
 
     @field_validator("name")
     @classmethod
@@ -201,7 +184,7 @@ class RegistrySettings(BaseModel):
         if not name and "url" not in info.data:
             return RegistryName("")  # the url is wrong, and told to be
         try:
-            return parse_registry_name(name or urlsplit(info.data["url"]).netloc)
+            return parse_registry_name(name or name_of_place(info.data["url"]))
         except InvalidNameError as error:
             raise ValueError(str(error)) from error
 

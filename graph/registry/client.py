@@ -35,6 +35,7 @@ from graph.registry.dialects import Dialect, choose_dialect
 from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.exchange import Exchange, RetryPolicy
 from graph.registry.identity import Identity, IdentitySource, open_identity
+from graph.registry.layouts import LayoutTransport
 from graph.registry.ledger import Ledger
 from graph.registry.listing import Pager
 from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
@@ -92,6 +93,8 @@ class RegistryClient:
         self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
         self._probe = asyncio.Lock()
         origin = parse_origin(self.dialect.url)
+        if transport is None and settings.layout is not None:
+            transport = LayoutTransport(*settings.layout)
         self._endpoint = Endpoint(settings.name, origin)
         proxies = [] if settings.proxy is None else [parse_origin(settings.proxy).host]
         named = [*map(host_of, settings.token_hosts), *proxies]

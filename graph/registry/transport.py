@@ -29,6 +29,7 @@ from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from graph.errors import RegistryError, RegistryProtocolError, RegistryUnreachableError
+from graph.registry.layouts.transport import MalformedLayoutError, UnreadableLayoutError
 from graph.registry.origin import AddressGuard
 
 # Seconds for one attempt to connect, below the deadline of the whole request, so that a host with several
@@ -90,8 +91,9 @@ def explain_failure(error: httpx.HTTPError | httpx.InvalidURL) -> tuple[type[Reg
     """What the failure of any httpx transport means, and a text that continues "the registry …"."""
     wrong = (httpx.ProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
     kind = RegistryProtocolError if isinstance(error, wrong) else RegistryUnreachableError
-    # Only our own transport's texts are known to hold no URL.
-    reason = str(error) if str(error) in _REASONS else f"could not be asked ({type(error).__name__})"
+    # Only our own transports' texts are known to hold no URL.
+    is_ours = str(error) in _REASONS or isinstance(error, MalformedLayoutError | UnreadableLayoutError)
+    reason = str(error) if is_ours else f"could not be asked ({type(error).__name__})"
     return kind, reason
 
 

@@ -121,6 +121,14 @@ class Builder:
         """Pull an image, as `docker_url` addresses it, into the storage; what is there is not fetched."""
         self._buildah("pull", "--tls-verify=false", name)
 
+    def save(self, name: str, destination: str) -> None:
+        """Write what was built to a layout or an archive, as containers/image addresses it."""
+        self._buildah("push", f"localhost/{name}", destination)
+
+    def save_list(self, destination: str) -> None:
+        """Write the list of two platforms, and both of them."""
+        self._buildah("manifest", "push", "--all", "localhost/list", destination)
+
     def push_all(self, url: str) -> None:
         """Everything built, the bases first, and the list in both formats."""
         for recipe in RECIPES:

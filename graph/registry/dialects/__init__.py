@@ -6,6 +6,7 @@ The rest of the package asks a dialect, never a vendor's name. `oci` is the plai
 from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
+from graph.registry.dialects.layout import LayoutDialect
 from graph.registry.dialects.oci import OciDialect
 from graph.registry.origin import host_of
 from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
@@ -13,7 +14,7 @@ from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
 __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 
 # In the order in which they are asked whether they speak at a host.
-DIALECTS: tuple[type[OciDialect], ...] = (AzureDialect, OciDialect)
+DIALECTS: tuple[type[OciDialect], ...] = (AzureDialect, LayoutDialect, OciDialect)
 
 
 def choose_dialect(settings: RegistrySettings) -> Dialect:
@@ -21,6 +22,12 @@ def choose_dialect(settings: RegistrySettings) -> Dialect:
 
     Raises SettingsError if there is none of that name.
     """
+    if settings.layout is not None:
+        if settings.dialect not in (AUTOMATIC_DIALECT, LayoutDialect.name):
+            raise SettingsError([f"dialect: {settings.url} is no registry that speaks {settings.dialect!r}"])
+        return LayoutDialect(settings)
+    if settings.dialect == LayoutDialect.name:
+        raise SettingsError([f"dialect: {settings.url} is no layout"])
     host = host_of(settings.url.partition("://")[2])
     for dialect in DIALECTS:
         if dialect.name == settings.dialect or (

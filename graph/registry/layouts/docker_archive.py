@@ -1,0 +1,112 @@
+"""Read an archive of `docker save`: images as Docker's daemon has them, without manifests.
+
+`manifest.json` lists for each image its config, its tags and its layers as uncompressed tars. The manifest is
+made of that exactly as containers/image (docker/internal/tarfile/src.go) makes it, so that skopeo and podman
+give the same image the same digest: Docker's schema 2 with layers named by the DiffIDs of the config. What a
+layer holds is not hashed: the config says its digest, and nobody reads the layer.
+
+An archive that Docker 25 or later wrote is an OCI image layout as well, which keeps the true manifests: that
+is the better reading.
+"""
+
+import json
+from typing import Any
+
+from graph.errors import ContentError, InvalidDigestError
+from graph.oci.digest import Digest, compute_digest, parse_digest
+from graph.oci.document import decode_json
+from graph.oci.manifest import MAX_LAYERS
+from graph.oci.media_types import DOCKER_IMAGE_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
+from graph.oci.reference import RepositoryName
+from graph.registry.layouts.contents import Contents, Held, parse_address
+from graph.registry.layouts.files import Files, LayoutError
+from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
+
+# Images of one archive: more than any daemon was seen to hold.
+MAX_IMAGES = 10_000
+
+
+def read_docker_archive(files: Files, default: RepositoryName) -> Contents:
+    """All that the archive holds; images without a tag go into the repository `default`.
+
+    Raises LayoutError where it is none.
+    """
+    contents = Contents()
+    for image in _read_images(files):
+        data, config, path = _make_manifest(files, image)
+        digest = compute_digest(data)
+        contents.paths[config] = path
+        held = Held(DOCKER_MANIFEST, len(data), data=data)
+        addresses = [parse_address(each) for each in _texts(image, "RepoTags", may_be_null=True)]
+        named = [address for address in addresses if address is not None]
+        for name, tag in named:
+            repository = contents.repository(name)
+            repository.manifests[digest] = held
+            repository.tags[tag] = digest
+        if not named:
+            contents.repository(default).manifests[digest] = held
+    return contents
+
+
+def _read_images(files: Files) -> list[dict[str, Any]]:
+    try:
+        images = decode_json(files.read("manifest.json", MAX_MANIFEST_BYTES))
+    except FileNotFoundError:
+        raise LayoutError("is no archive of docker save: it has no file manifest.json") from None
+    except ContentError as error:
+        raise LayoutError(f"has a manifest.json that cannot be read: {error}") from None
+    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        raise LayoutError("has a manifest.json that is no list of images")
+    if len(images) > MAX_IMAGES:
+        raise LayoutError(f"holds more than {MAX_IMAGES} images")
+    return images
+
+
+def _make_manifest(files: Files, image: dict[str, Any]) -> tuple[bytes, Digest, str]:
+    """The manifest that the image would have, the digest of its config, and the file that has the config."""
+    path = image.get("Config")
+    if not isinstance(path, str):
+        raise LayoutError("has an image without a config")
+    try:
+        config = files.read(path, MAX_CONFIG_BYTES)
+        diff_ids = _read_diff_ids(decode_json(config))
+        paths = _texts(image, "Layers")
+        if len(paths) != len(diff_ids):
+            raise LayoutError("has an image whose config tells another number of layers")
+        sizes = [files.size(each) for each in paths]
+    except FileNotFoundError as error:
+        raise LayoutError(f"lacks a file of an image: {str(error)[:200]}") from None
+    except ContentError as error:
+        raise LayoutError(f"has a config that cannot be read: {error}") from None
+    digest = compute_digest(config)
+    document = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": {"mediaType": DOCKER_IMAGE_CONFIG, "size": len(config), "digest": digest},
+        "layers": [
+            # "gzip" although they are not: so does containers/image, and the digest depends on it.
+            {"mediaType": DOCKER_LAYER_GZIP, "size": size, "digest": diff_id}
+            for size, diff_id in zip(sizes, diff_ids, strict=True)
+        ],
+    }
+    return json.dumps(document, separators=(",", ":")).encode(), digest, path
+
+
+def _read_diff_ids(config: Any) -> list[Digest]:
+    file_system = config.get("rootfs") if isinstance(config, dict) else None
+    diff_ids = file_system.get("diff_ids") if isinstance(file_system, dict) else None
+    try:
+        if not isinstance(diff_ids, list) or len(diff_ids) > MAX_LAYERS:
+            raise TypeError
+        return [parse_digest(each) for each in diff_ids]
+    except (TypeError, InvalidDigestError):
+        raise LayoutError("has a config that does not tell the digests of its layers") from None
+
+
+def _texts(image: dict[str, Any], name: str, *, may_be_null: bool = False) -> list[str]:
+    value = image.get(name)
+    if value is None and may_be_null:
+        return []
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise LayoutError(f"has an image whose {name} are no list of texts")
+    return value

@@ -1,0 +1,248 @@
+"""Images on disk are read as a registry is: by names, tags and digests, and nothing is believed unseen."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import make_attestation, make_image, make_index, make_layer, make_sbom
+from graph.errors import (
+    DigestMismatchError,
+    RegistryProtocolError,
+    RegistryUnknownError,
+    RegistryUnreachableError,
+    SettingsError,
+)
+from graph.oci.digest import Digest
+from graph.oci.manifest import ImageManifest, parse_manifest
+from graph.oci.reference import RepositoryName, TagName
+from graph.registry.capability import Capability, CapabilityState
+from graph.registry.client import RegistryClient
+from graph.registry.dialects import choose_dialect
+from graph.registry.exchange import RetryPolicy
+from graph.settings import RegistrySettings
+from layout_builders import layout_files, named, write_directory, write_tar
+
+pytestmark = pytest.mark.anyio
+
+IMAGE = make_image([make_layer("one"), make_layer("two")])
+OTHER = make_image([make_layer("other")])
+
+
+def connect(path: Path, kind: str = "oci", **settings: Any) -> RegistryClient:
+    return RegistryClient(RegistrySettings(url=f"{kind}:{path}", **settings), retries=RetryPolicy(attempts=1))
+
+
+@pytest.fixture(params=[write_directory, write_tar], ids=["directory", "tar"])
+def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Mapping[str, bytes]], Path]:
+    """A function that writes the files of a layout to disk, once as a directory and once as a tar."""
+
+    def write(files: Mapping[str, bytes]) -> Path:
+        path: Path = request.param(tmp_path / "shop", files)
+        return path
+
+    return write
+
+
+async def read_all(client: RegistryClient) -> dict[str, tuple[dict[str, str | None], set[str]]]:
+    """Each repository's tags, with what they name, and its manifests."""
+    found = {}
+    async for names in client.list_repositories():
+        for name in names:
+            tags = {tag.name: tag.digest async for page in client.list_tags(name) for tag in page}
+            manifests = {each.digest async for page in client.list_manifests(name) for each in page}
+            found[str(name)] = (dict(tags), set(manifests))
+    return found
+
+
+async def test_what_skopeo_names(write: Callable[..., Path]) -> None:
+    """A tag alone belongs to the repository that is called after the file; an address names another."""
+    index = make_index([IMAGE, make_attestation(IMAGE)])
+    entries = [named(index, "v1"), named(OTHER, "localhost:5000/team/api:2.0")]
+    path = write(layout_files(entries, [index, OTHER]))
+
+    async with connect(path) as client:
+        found = await read_all(client)
+
+    assert {
+        "shop": ({"v1": index.digest}, {index.digest, *(each.digest for each in index.manifests)}),
+        "localhost-5000/team/api": ({"2.0": OTHER.digest}, {OTHER.digest}),
+    } == found
+
+
+async def test_what_docker_names(tmp_path: Path) -> None:
+    """Docker and containerd write the whole address beside the tag."""
+    name = {"io.containerd.image.name": "docker.io/library/web:1"}
+    files = layout_files([named(IMAGE, "1", **name)], [IMAGE])
+
+    async with connect(write_tar(tmp_path / "save.tar", files)) as client:
+        found = await read_all(client)
+
+    assert {"docker.io/library/web": ({"1": IMAGE.digest}, {IMAGE.digest})} == found
+
+
+async def test_what_nobody_names(write: Callable[..., Path]) -> None:
+    """An entry without a name is there, untagged: beside its subject where it has one."""
+    sbom = make_sbom(IMAGE)
+    entries = [named(sbom), named(OTHER), named(IMAGE, "web:1")]
+    path = write(layout_files(entries, [IMAGE, OTHER, sbom]))
+
+    async with connect(path) as client:
+        found = await read_all(client)
+        referrers = await client.list_referrers(RepositoryName("web"), Digest(IMAGE.digest))
+
+    assert {
+        "web": ({"1": IMAGE.digest}, {IMAGE.digest, sbom.digest}),
+        "shop": ({}, {OTHER.digest}),
+    } == found
+    assert [sbom.digest] == [each.digest for each in referrers]
+
+
+async def test_content(write: Callable[..., Path]) -> None:
+    """Manifests and configs come as the bytes that their digests name."""
+    path = write(layout_files([named(IMAGE, "v1")], [IMAGE]))
+    manifest = parse_manifest(IMAGE.data, None)
+    assert isinstance(manifest, ImageManifest) and manifest.config is not None
+
+    async with connect(path) as client:
+        by_tag = await client.get_manifest(RepositoryName("shop"), TagName("v1"))
+        head = await client.head_manifest(RepositoryName("shop"), Digest(IMAGE.digest))
+        data = await client.get_config(RepositoryName("shop"), manifest.config)
+        with pytest.raises(RegistryUnknownError):
+            await client.get_manifest(RepositoryName("shop"), TagName("v2"))
+
+    assert (IMAGE.data, IMAGE.blobs[0].data) == (by_tag.data, data)
+    assert (IMAGE.digest, IMAGE.media_type, IMAGE.size) == (head.digest, head.media_type, head.size)
+
+
+async def test_a_layout_that_changes(tmp_path: Path) -> None:
+    """What was written since is seen, without a restart."""
+    path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1")], [IMAGE]))
+
+    async with connect(path) as client:
+        before = await read_all(client)
+        write_directory(path, layout_files([named(IMAGE, "v1"), named(OTHER, "v2")], [IMAGE, OTHER]))
+        after = await read_all(client)
+
+    assert [["v1"], ["v1", "v2"]] == [list(found["shop"][0]) for found in (before, after)]
+
+
+async def test_a_blob_that_is_missing(write: Callable[..., Path]) -> None:
+    """A manifest whose file is not there is not there, whoever names it: that is legal in a layout."""
+    index = make_index([IMAGE, OTHER])
+    files = layout_files([named(index, "v1")], [index])
+    del files[f"blobs/sha256/{OTHER.digest[7:]}"]
+
+    async with connect(write(files)) as client:
+        found = await read_all(client)
+        with pytest.raises(RegistryUnknownError):
+            await client.get_manifest(RepositoryName("shop"), Digest(OTHER.digest))
+
+    assert {"shop": ({"v1": index.digest}, {index.digest, IMAGE.digest})} == found
+
+
+async def test_bytes_that_are_others(write: Callable[..., Path]) -> None:
+    """A file that is not what its name says is refused, and leads to nothing."""
+    index = make_index([IMAGE])
+    files = layout_files([named(OTHER, "v1")], [OTHER])
+    files[f"blobs/sha256/{OTHER.digest[7:]}"] = index.data
+
+    async with connect(write(files)) as client:
+        found = await read_all(client)
+        with pytest.raises(DigestMismatchError):
+            await client.get_manifest(RepositoryName("shop"), Digest(OTHER.digest))
+
+    assert {"shop": ({"v1": OTHER.digest}, {OTHER.digest})} == found
+
+
+async def test_links_lead_nowhere(tmp_path: Path) -> None:
+    """In a directory no link is followed, not even to the right bytes, and a pipe is no file."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(IMAGE.data)
+    path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1"), named(OTHER, "v2")], []))
+    (path / "blobs" / "sha256").mkdir(parents=True)
+    (path / "blobs" / "sha256" / IMAGE.digest[7:]).symlink_to(secret)
+    os.mkfifo(path / "blobs" / "sha256" / OTHER.digest[7:])
+
+    async with connect(path) as client:
+        assert {"shop": ({}, set())} == await read_all(client)
+
+
+async def test_folders_that_are_links(tmp_path: Path) -> None:
+    """Nor is a link followed on the way to a file."""
+    elsewhere = write_directory(tmp_path / "elsewhere", layout_files([], [IMAGE]))
+    path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1")], []))
+    (path / "blobs").symlink_to(elsewhere / "blobs")
+
+    async with connect(path) as client:
+        assert {"shop": ({}, set())} == await read_all(client)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"oci-layout": None}, "no file oci-layout"),
+        ({"oci-layout": b'{"imageLayoutVersion":"2.0.0"}'}, "version that is not known"),
+        ({"oci-layout": b"[" * 5000}, "version that is not known"),
+        ({"index.json": b"{"}, "index.json that cannot be read"),
+        ({"index.json": b'{"layers":[]}'}, "index.json"),
+        ({"index.json": b'{"manifests":[],"manifests":[]}'}, "index.json that cannot be read"),
+    ],
+)
+async def test_what_is_no_layout(
+    write: Callable[..., Path], change: Mapping[str, bytes | None], reason: str
+) -> None:
+    """What is wrong with the whole is told, and by the registry's name."""
+    files = layout_files([], []) | change
+    path = write({name: data for name, data in files.items() if data is not None})
+
+    async with connect(path) as client:
+        with pytest.raises((RegistryProtocolError, RegistryUnreachableError), match=f"shop .*{reason}"):
+            await client.ping()
+
+
+async def test_nothing_there(tmp_path: Path) -> None:
+    """A path with nothing at it is a registry that cannot be reached: it may come to be."""
+    async with connect(tmp_path / "shop") as client:
+        with pytest.raises(RegistryUnreachableError, match="shop cannot be read: No such file"):
+            await client.ping()
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect", "name"),
+    [
+        ("oci:/srv/images", "layout", "images"),
+        ("oci:/srv/Images.tar", "layout", "images.tar"),
+        ("docker-archive:/srv/saved.tar", "layout", "saved.tar"),
+        ("oci:5000", "oci", "oci:5000"),
+    ],
+)
+def test_layouts_are_told_by_their_url(url: str, dialect: str, name: str) -> None:
+    """A path behind `oci:` is a layout; what only has digits there is a host with a port."""
+    settings = RegistrySettings(url=url)
+
+    assert (dialect, name) == (choose_dialect(settings).name, settings.name)
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect"), [("oci:/srv/images", "azure"), ("https://registry.example", "layout")]
+)
+def test_a_dialect_that_does_not_fit(url: str, dialect: str) -> None:
+    """Nobody else's dialect is spoken by a file, nor a file's by anybody else."""
+    with pytest.raises(SettingsError):
+        choose_dialect(RegistrySettings(url=url, dialect=dialect))
+
+
+async def test_capabilities(tmp_path: Path) -> None:
+    """A file tells all but times and locks."""
+    async with connect(tmp_path / "shop") as client:
+        told = {each for each, state in client.capabilities.items() if state is CapabilityState.SUPPORTED}
+
+    assert {
+        Capability.CATALOG,
+        Capability.REFERRERS,
+        Capability.TAG_DIGESTS,
+        Capability.UNTAGGED_LISTING,
+    } == told

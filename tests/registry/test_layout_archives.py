@@ -1,0 +1,233 @@
+"""Archives are read without being unpacked: what `docker save` wrote, and what somebody wrote to harm us."""
+
+import gzip
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from builders import Built, make_config, make_image, make_layer
+from graph.errors import RegistryProtocolError
+from graph.oci.reference import RepositoryName, TagName
+from graph.places import LayoutKind
+from graph.registry.client import RegistryClient
+from graph.registry.exchange import RetryPolicy
+from graph.registry.layouts import LayoutTransport
+from graph.registry.layouts.files import Archive, LayoutError, read_members
+from graph.settings import RegistrySettings
+from layout_builders import docker_files, layout_files, named, write_tar
+
+pytestmark = pytest.mark.anyio
+
+IMAGE = make_image([make_layer("one"), make_layer("two")], docker=True)
+WEB = RepositoryName("web")
+
+
+def connect(kind: str, path: Path) -> RegistryClient:
+    return RegistryClient(RegistrySettings(url=f"{kind}:{path}"), retries=RetryPolicy(attempts=1))
+
+
+def diff_ids(image: Built) -> list[str]:
+    ids: list[str] = image.blobs[0].document["rootfs"]["diff_ids"]
+    return ids
+
+
+async def test_docker_save(tmp_path: Path) -> None:
+    """Each image has a manifest of Docker's kind, with layers by their DiffIDs and the sizes of the tars."""
+    path = write_tar(tmp_path / "saved.tar", docker_files({"web:1": IMAGE}))
+
+    async with connect("docker-archive", path) as client:
+        repositories = [page async for page in client.list_repositories()]
+        fetched = await client.get_manifest(WEB, TagName("1"))
+
+    manifest = json.loads(fetched.data)
+    config, *layers = IMAGE.blobs
+    assert [(WEB,)] == repositories
+    assert config.digest == manifest["config"]["digest"]
+    assert list(zip(diff_ids(IMAGE), [layer.size for layer in layers], strict=True)) == [
+        (layer["digest"], layer["size"]) for layer in manifest["layers"]
+    ]
+
+
+async def test_images_without_a_tag(tmp_path: Path) -> None:
+    """An image saved by its id is there, untagged, in the repository called after the file."""
+    path = write_tar(tmp_path / "saved.tar", docker_files({"": IMAGE}))
+
+    async with connect("docker-archive", path) as client:
+        assert [("saved",)] == [page async for page in client.list_repositories()]
+        (manifests,) = [page async for page in client.list_manifests(RepositoryName("saved"))]
+        assert [()] == [page async for page in client.list_tags(RepositoryName("saved"))]
+
+    assert 1 == len(manifests)
+
+
+async def test_links_within_an_archive(tmp_path: Path) -> None:
+    """Docker before 25 kept a layer once, and linked to it from every other image."""
+    saved = docker_files({"web:1": IMAGE})
+    (path, *_) = json.loads(saved["manifest.json"])[0]["Layers"]
+    saved["first/layer.tar"] = saved.pop(path)
+    archive = write_tar(tmp_path / "saved.tar", saved, {path: "first/layer.tar"})
+
+    async with connect("docker-archive", archive) as client:
+        manifest = json.loads((await client.get_manifest(WEB, TagName("1"))).data)
+
+    assert IMAGE.blobs[1].size == manifest["layers"][0]["size"]
+
+
+@pytest.mark.parametrize("target", ["../../../../etc/passwd", "/etc/passwd", "a", "b"])
+async def test_links_out_of_an_archive(tmp_path: Path, target: str) -> None:
+    """A link is a name among the members or nothing, and no ring of links is followed for ever."""
+    path = write_tar(tmp_path / "a.tar", {"c": b"c"}, {"a": target, "b": "a"})
+
+    with pytest.raises(FileNotFoundError):
+        Archive(path).read("a", 100)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil"])
+def test_names_out_of_an_archive(tmp_path: Path, name: str) -> None:
+    """A member whose name leads out of the archive is none."""
+    path = write_tar(tmp_path / "a.tar", {name: b"evil", "./good": b"good"})
+
+    archive = Archive(path)
+
+    assert b"good" == archive.read("good", 100)
+    for asked in (name, "evil", "/evil"):
+        with pytest.raises(FileNotFoundError):
+            archive.read(asked, 100)
+
+
+def tar_of(*members: tarfile.TarInfo, format: int = tarfile.PAX_FORMAT) -> bytes:
+    """The members with no bytes, so that a size is whatever is claimed."""
+    data = b"".join(member.tobuf(format) for member in members)
+    return data + bytes(1024)
+
+
+def member(name: str = "a", **facts: object) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    for key, value in facts.items():
+        setattr(info, key, value)
+    return info
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (bytes(10_240), "empty"),
+        (b"not a tar" * 200, "no tar"),
+        (gzip.compress(b"x" * 2000), "compressed"),
+        (tar_of(member(size=10**12)), "cut short"),
+        (tar_of(member(size=2**63 - 1), format=tarfile.GNU_FORMAT), "cut short"),
+        (tar_of(member(type=tarfile.XHDTYPE, size=10**9)), "header of more than 65536"),
+        (tar_of(member(type=tarfile.GNUTYPE_LONGNAME, size=10**9)), "header of more than 65536"),
+        (tar_of(member(type=tarfile.GNUTYPE_SPARSE)), "holes"),
+        (tar_of(member())[:512] + b"\1" * 512, "damaged"),
+        (tar_of(member(type=tarfile.XHDTYPE, size=512))[:512] + b"999 path=a\n" + bytes(501), "damaged"),
+        (tar_of(member(type=tarfile.XHDTYPE, size=512))[:512] + b"0 path=a\n" + bytes(503), "damaged"),
+    ],
+)
+def test_archives_that_harm(tmp_path: Path, data: bytes, reason: str) -> None:
+    """What an archive claims is held against what there is before a byte of it is read."""
+    path = tmp_path / "a.tar"
+    path.write_bytes(data)
+
+    with pytest.raises(LayoutError, match=reason):
+        Archive(path).size("a")
+
+
+def test_an_archive_without_end(tmp_path: Path) -> None:
+    """The number of members is bounded, whatever the length of the file."""
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_of(member()) + member().tobuf() * 100)
+
+    with path.open("rb") as file:
+        assert ["a"] == list(read_members(file.fileno(), max_members=2))
+    path.write_bytes(member().tobuf() * 101)
+    with path.open("rb") as file, pytest.raises(LayoutError, match="more than 100 members"):
+        read_members(file.fileno(), max_members=100)
+
+
+def test_long_names(tmp_path: Path) -> None:
+    """Names of more than 100 characters are read in both of the ways in which they are written."""
+    name = "/".join(["directory"] * 20)
+    for format in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        path = tmp_path / f"{format}.tar"
+        with tarfile.open(path, "w", format=format) as archive:
+            info = tarfile.TarInfo(name)
+            info.size = 4
+            archive.addfile(info, io.BytesIO(b"long"))
+
+        assert b"long" == Archive(path).read(name, 100)
+
+
+def without(name: str) -> Callable[[dict[str, bytes]], None]:
+    def change(saved: dict[str, bytes]) -> None:
+        del saved[name]
+
+    return change
+
+
+def rewrite(**facts: object) -> Callable[[dict[str, bytes]], None]:
+    def change(saved: dict[str, bytes]) -> None:
+        (image,) = json.loads(saved["manifest.json"])
+        saved["manifest.json"] = json.dumps([image | facts]).encode()
+
+    return change
+
+
+CONFIG = f"{IMAGE.blobs[0].digest[7:]}.json"
+LAYER = f"{IMAGE.blobs[1].digest[7:]}.tar"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without("manifest.json"), "no file manifest.json"),
+        (without(CONFIG), "lacks a file of an image"),
+        (without(LAYER), "lacks a file of an image"),
+        (rewrite(Config=1), "without a config"),
+        (rewrite(Layers=[]), "another number of layers"),
+        (rewrite(Layers=None), "Layers are no list"),
+        (rewrite(RepoTags=[1]), "RepoTags are no list"),
+        (rewrite(Config="../../etc/passwd"), "lacks a file of an image"),
+        (rewrite(Config="manifest.json"), "does not tell the digests"),
+    ],
+)
+async def test_what_docker_did_not_save(
+    tmp_path: Path, change: Callable[[dict[str, bytes]], None], reason: str
+) -> None:
+    """An archive that is not whole is refused whole, with what is wrong."""
+    saved = docker_files({"web:1": IMAGE})
+    change(saved)
+    path = write_tar(tmp_path / "saved.tar", saved)
+
+    async with connect("docker-archive", path) as client:
+        with pytest.raises(RegistryProtocolError, match=reason):
+            await client.ping()
+
+
+async def test_addresses_that_are_none(tmp_path: Path) -> None:
+    """A tag that no registry could have does not hide the image."""
+    path = write_tar(tmp_path / "saved.tar", docker_files({"Not/An Address": IMAGE}))
+
+    async with connect("docker-archive", path) as client:
+        assert [("saved",)] == [page async for page in client.list_repositories()]
+
+
+async def test_blobs_that_are_too_large(tmp_path: Path) -> None:
+    """A layer is never read, whoever asks for it as a config."""
+    large = make_layer("large", padding=9_000_000)
+    image = make_image([large], make_config([large]))
+    path = write_tar(tmp_path / "shop.tar", layout_files([named(image, "v1")], [image]))
+    transport = LayoutTransport(LayoutKind.OCI, path)
+
+    answers = [
+        await transport.handle_async_request(httpx.Request("GET", f"http://shop/v2/shop/blobs/{digest}"))
+        for digest in (image.blobs[0].digest, large.digest)
+    ]
+
+    assert [200, 404] == [answer.status_code for answer in answers]

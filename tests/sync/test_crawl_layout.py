@@ -1,0 +1,50 @@
+"""Images on disk are crawled as a registry that lists everything: by its lists, and completely."""
+
+from pathlib import Path
+
+import pytest
+
+from builders import make_index, make_sbom
+from fakes.sync_rig import Clock, image
+from graph.registry.client import RegistryClient
+from graph.settings import RegistrySettings
+from graph.store.changes import ConfiguredRegistry
+from graph.store.engine import open_store
+from graph.store.observations import set_registries
+from graph.store.recount import recount
+from graph.sync.crawl import Crawler
+from graph.sync.upstream import Upstream
+from layout_builders import layout_files, named, write_directory
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_crawl_of_a_layout(tmp_path: Path) -> None:
+    """The first crawl reads each manifest and config once, the second only the lists; both are complete."""
+    one, two = image("one"), image("two")
+    index = make_index([one, image("arm", architecture="arm64")])
+    sbom = make_sbom(index)
+    files = layout_files([named(index, "v1"), named(two), named(sbom)], [index, two, sbom])
+    settings = RegistrySettings(url=f"oci:{write_directory(tmp_path / 'web', files)}")
+    clock = Clock()
+    store = open_store(":memory:")
+    spent, completeness = [], []
+    async with RegistryClient(settings) as client:
+        with store.transaction() as db:
+            registry = ConfiguredRegistry(client.name, settings.url, client.dialect.name)
+            (key,) = set_registries(db, [registry], clock())
+        for _ in range(2):
+            before = client.ledger.total
+            clock.advance(3600)
+            report = await Crawler(Upstream(client, store, key, clock)).crawl()
+            assert {} == report.trouble_counts
+            spent.append(client.ledger.total - before)
+            with store.transaction() as db:
+                assert [] == recount(db)
+                rows = db.exec_driver_sql("SELECT name, completeness, artifact_count FROM repository")
+                completeness.append([tuple(row) for row in rows])
+    store.close()
+
+    # The ping, the catalog and two lists; five manifests and three configs.
+    assert [4 + 5 + 3, 4] == spent
+    assert [[("web", "COMPLETE", 5)]] * 2 == completeness
