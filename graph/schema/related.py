@@ -19,7 +19,7 @@ from graph.schema.fields import batched, computed
 from graph.schema.links import ArtifactLink, LayerConnection, RepositoryLink
 from graph.schema.registry import load_statuses, pick_basis
 from graph.schema.scalars import ByteCount
-from graph.store import related
+from graph.store import related, shared
 from graph.store.pages import PageRequest
 from graph.store.rows import ArtifactRow, RepositoryRow
 
@@ -72,8 +72,8 @@ async def load_repository_overlap(
     context: Context, keys: Sequence[PairKey], /, *, page: PageRequest
 ) -> Sequence[Answer]:
     """A page of the layers that both repositories of each pair use."""
-    pages = await context.read(related.page_repository_overlap, keys, page)
-    count = related.count_repository_overlap
+    pages = await context.read(shared.page_repository_overlap, keys, page)
+    count = shared.count_repository_overlap
     return [Listed(found, key, count, ()) for key, found in zip(keys, pages, strict=True)]
 
 
@@ -81,8 +81,8 @@ async def load_artifact_overlap(
     context: Context, keys: Sequence[PairKey], /, *, page: PageRequest
 ) -> Sequence[Answer]:
     """A page of the layers that both artifacts of each pair use."""
-    pages = await context.read(related.page_artifact_overlap, keys, page)
-    count = related.count_artifact_overlap
+    pages = await context.read(shared.page_artifact_overlap, keys, page)
+    count = shared.count_artifact_overlap
     return [Listed(found, key, count, ()) for key, found in zip(keys, pages, strict=True)]
 
 

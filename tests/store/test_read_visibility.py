@@ -50,14 +50,10 @@ from graph.store.referrers import count_referrers, find_subjects, load_platforms
 from graph.store.registries import load_registry_statuses
 from graph.store.related import (
     Effort,
-    count_artifact_overlap,
     count_related_artifacts,
     count_related_repositories,
-    count_repository_overlap,
-    page_artifact_overlap,
     page_related_artifacts,
     page_related_repositories,
-    page_repository_overlap,
 )
 from graph.store.repositories import (
     count_layer_repositories,
@@ -73,6 +69,12 @@ from graph.store.repositories import (
 )
 from graph.store.rows import Scope, StorageRow
 from graph.store.sets import load_neighbourhood, weigh_set
+from graph.store.shared import (
+    count_artifact_overlap,
+    count_repository_overlap,
+    page_artifact_overlap,
+    page_repository_overlap,
+)
 from graph.store.storage import load_artifact_storage, load_registry_storage, load_repository_storage
 from graph.store.tags import (
     count_artifact_tags,
@@ -336,7 +338,7 @@ def test_status(db: Connection) -> None:
 
 
 @pytest.mark.parametrize("kind", ["repository", "artifact"])
-@pytest.mark.parametrize("effort", [Effort(), Effort(0, 0, 0)], ids=["proved", "weighed"])
+@pytest.mark.parametrize("effort", [Effort(), Effort(2, 1, 1, 1000)], ids=["proved", "weighed"])
 def test_related(kind: str, effort: Effort) -> None:
     """Nobody is related, counted or compared who may not be seen; whoever may be is, as if alone."""
     build = StoreBuilder()

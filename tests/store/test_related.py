@@ -14,17 +14,19 @@ from graph.store.overlaps import load_artifact_overlap, load_repository_overlap
 from graph.store.pages import Page, PageRequest
 from graph.store.related import (
     Effort,
-    count_artifact_overlap,
     count_related_artifacts,
     count_related_repositories,
-    count_repository_overlap,
-    page_artifact_overlap,
     page_related_artifacts,
     page_related_repositories,
-    page_repository_overlap,
 )
 from graph.store.repositories import page_repositories
 from graph.store.rows import OverlapRow
+from graph.store.shared import (
+    count_artifact_overlap,
+    count_repository_overlap,
+    page_artifact_overlap,
+    page_repository_overlap,
+)
 from graph.store.sqlite import driver_of
 from sharing import Related, layers_of, related, shared, weight
 from store_builders import NOW, StoreBuilder, filled_store, recorded_statements
@@ -41,7 +43,8 @@ MATRIX = {"repository": load_repository_overlap, "artifact": load_artifact_overl
 KINDS = list(PAGE)
 
 # From looking at next to nothing, so that all has to be weighed, to looking at everything.
-EFFORTS = [Effort(0, 0, 0), Effort(0, 1, 1), Effort(2, 2, 0), Effort(4, 1, 1), Effort(8, 5, 3), Effort()]
+EFFORTS = [Effort(*bounds, 1000) for bounds in ((0, 0, 0), (0, 1, 1), (2, 2, 0), (4, 1, 1), (8, 5, 3))]
+EFFORTS += [Effort(2, 2, 0), Effort()]
 
 # Layers by number: two bases, one of them in two versions, and a layer that is often alone.
 BASES = [[0, 1, 2], [0, 1], [3, 4], [5]]
