@@ -6,6 +6,7 @@ The rest of the package asks a dialect, never a vendor's name. `oci` is the plai
 from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
+from graph.registry.dialects.google import GoogleDialect
 from graph.registry.dialects.layout import LayoutDialect
 from graph.registry.dialects.oci import OciDialect
 from graph.registry.origin import host_of
@@ -14,7 +15,12 @@ from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
 __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 
 # In the order in which they are asked whether they speak at a host.
-DIALECTS: tuple[type[OciDialect], ...] = (AzureDialect, LayoutDialect, OciDialect)
+DIALECTS: tuple[type[OciDialect], ...] = (
+    AzureDialect,
+    GoogleDialect,
+    LayoutDialect,
+    OciDialect,
+)
 
 
 def choose_dialect(settings: RegistrySettings) -> Dialect:

@@ -86,10 +86,20 @@ class Dialect(Protocol):
         """Every manifest of the repository; asked only where UNTAGGED_LISTING is supported."""
 
 
-async def read_with_fallback(
+def read_with_fallback(
     reader: Reader, own: Listing[Entry], plain: Listing[Entry], lost: Collection[Capability]
 ) -> AsyncIterator[Sequence[Entry]]:
-    """The vendor's list; where the registry has none, or not for us, the plain one.
+    """The vendor's list; where the registry has none, or not for us, the plain one."""
+    return fall_back(reader, reader.pages(own), reader.pages(plain), lost)
+
+
+async def fall_back(
+    reader: Reader,
+    own: AsyncIterator[Sequence[Entry]],
+    plain: AsyncIterator[Sequence[Entry]],
+    lost: Collection[Capability],
+) -> AsyncIterator[Sequence[Entry]]:
+    """The pages of the vendor's list; where the registry has none, or not for us, the plain ones.
 
     A registry that has the plain list and does not know the vendor's is not what it looked like: what is
     `lost` with that is remembered, and the vendor's list is not asked for again. One that only refuses us
@@ -98,7 +108,7 @@ async def read_with_fallback(
     if not any(reader.capabilities[each] is CapabilityState.UNSUPPORTED for each in lost):
         is_begun = is_denied = False
         try:
-            async for page in reader.pages(own):
+            async for page in own:
                 is_begun = True
                 yield page
             return
@@ -108,7 +118,7 @@ async def read_with_fallback(
             is_denied = isinstance(error, RegistryDeniedError)
     else:
         is_denied = True  # nothing is learned anew
-    async for page in reader.pages(plain):
+    async for page in plain:
         if not is_denied:
             reader.capabilities.update(dict.fromkeys(lost, CapabilityState.UNSUPPORTED))
         yield page
