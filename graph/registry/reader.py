@@ -47,14 +47,15 @@ class PageReader:
         self._origin = origin
         self._ask = ask
         self._page_size = page_size
-        self._page_sizes: dict[tuple[RequestKind, str | None], int | None] = {}
+        self._page_sizes: dict[tuple[RequestKind, str | None, str], int | None] = {}
 
     async def pages(self, listing: Listing[Entry]) -> AsyncIterator[list[Entry]]:
         """Yield what is listed, one list a page, in the registry's own order; an item may come twice.
 
         Raises RegistryError when the list was cut short.
         """
-        kind, paging = (listing.kind, listing.api), listing.paging
+        # What a vendor's own list takes says nothing about the plain one.
+        kind, paging = (listing.kind, listing.api, listing.paging.size_name), listing.paging
         pager = Pager(self._page_sizes.get(kind, self._page_size), paging=paging)
         async for request, reply in self.walk(
             pager, lambda query: listing.build(self._registry, self._origin, query)

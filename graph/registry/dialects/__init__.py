@@ -7,6 +7,7 @@ from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
 from graph.registry.dialects.google import GoogleDialect
+from graph.registry.dialects.harbor import HarborDialect
 from graph.registry.dialects.layout import LayoutDialect
 from graph.registry.dialects.oci import OciDialect
 from graph.registry.origin import host_of
@@ -18,6 +19,7 @@ __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 DIALECTS: tuple[type[OciDialect], ...] = (
     AzureDialect,
     GoogleDialect,
+    HarborDialect,
     LayoutDialect,
     OciDialect,
 )
