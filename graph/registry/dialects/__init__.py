@@ -6,10 +6,13 @@ The rest of the package asks a dialect, never a vendor's name. `oci` is the plai
 from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
+from graph.registry.dialects.gitea import GiteaDialect
+from graph.registry.dialects.gitlab import GitlabDialect
 from graph.registry.dialects.google import GoogleDialect
 from graph.registry.dialects.harbor import HarborDialect
 from graph.registry.dialects.layout import LayoutDialect
 from graph.registry.dialects.oci import OciDialect
+from graph.registry.dialects.quay import QuayDialect
 from graph.registry.origin import host_of
 from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
 
@@ -20,6 +23,9 @@ DIALECTS: tuple[type[OciDialect], ...] = (
     AzureDialect,
     GoogleDialect,
     HarborDialect,
+    QuayDialect,
+    GitlabDialect,
+    GiteaDialect,
     LayoutDialect,
     OciDialect,
 )
