@@ -10,9 +10,11 @@ from graph.registry.dialects.gitea import GiteaDialect
 from graph.registry.dialects.gitlab import GitlabDialect
 from graph.registry.dialects.google import GoogleDialect
 from graph.registry.dialects.harbor import HarborDialect
+from graph.registry.dialects.jfrog import JfrogDialect
 from graph.registry.dialects.layout import LayoutDialect
 from graph.registry.dialects.oci import OciDialect
 from graph.registry.dialects.quay import QuayDialect
+from graph.registry.dialects.zot import ZotDialect
 from graph.registry.origin import host_of
 from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
 
@@ -26,6 +28,8 @@ DIALECTS: tuple[type[OciDialect], ...] = (
     QuayDialect,
     GitlabDialect,
     GiteaDialect,
+    ZotDialect,
+    JfrogDialect,
     LayoutDialect,
     OciDialect,
 )
