@@ -186,7 +186,7 @@ class RegistrySettings(BaseModel):
         try:
             return parse_registry_name(name or name_of_place(info.data["url"]))
         except InvalidNameError as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(str(error) if name else f"{error}; give it one") from error
 
     @field_validator("ca_file", "client_certificate", "client_key")
     @classmethod

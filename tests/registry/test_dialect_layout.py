@@ -226,6 +226,14 @@ def test_layouts_are_told_by_their_url(url: str, dialect: str, name: str) -> Non
     assert (dialect, name) == (choose_dialect(settings).name, settings.name)
 
 
+def test_files_that_are_called_as_no_registry_is() -> None:
+    """A file's name that cannot be a registry's is a mistake until another is given."""
+    with pytest.raises(ValueError, match="my images.*give it one"):
+        RegistrySettings(url="oci:/srv/my images")
+
+    assert "mine" == RegistrySettings(url="oci:/srv/my images", name="mine").name
+
+
 @pytest.mark.parametrize(
     ("url", "dialect"), [("oci:/srv/images", "azure"), ("https://registry.example", "layout")]
 )
