@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -133,6 +133,17 @@ async def test_cancelled_while_it_waits(store: Store) -> None:
     assert ["a", "c"] == await store.write(read_names)
 
 
+async def test_told_at_once(store: Store) -> None:
+    """Those who shared a transaction have their results in one turn of the loop: it is woken once for all."""
+    names = Names()
+    add = names.add
+    async with busy(store):
+        tasks = [asyncio.create_task(store.write_together(add, item)) for item in "abc"]
+        await asyncio.sleep(0)
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert set(tasks) == done
+
+
 async def test_closed_while_it_waits() -> None:
     """Writes that wait when the store is closed are told so, and not done."""
     store = open_store(":memory:")
@@ -157,6 +168,29 @@ async def test_closed_while_it_waits() -> None:
     await asyncio.gather(holding, closing)
     assert {StoreError} == set(map(type, results))
     assert [] == names.groups
+
+
+def test_loop_that_ends() -> None:
+    """A write whose loop ends before the thread has it keeps no write of the next loop waiting."""
+    store = open_store(":memory:")
+    names = Names()
+
+    async def give_up() -> None:
+        asyncio.get_running_loop().stop()
+        await store.write_together(names.add, "a")
+
+    loop = asyncio.new_event_loop()
+    abandoned = loop.create_task(give_up())
+    loop.run_forever()
+    abandoned.cancel()
+    with suppress(asyncio.CancelledError):
+        loop.run_until_complete(abandoned)
+    loop.close()
+    try:
+        assert "B" == asyncio.run(store.write_together(names.add, "b"))
+        assert "b" in asyncio.run(store.write(read_names))
+    finally:
+        store.close()
 
 
 def find(registry_id: int, name: str, seed: str, *, day: int = 0) -> Findings:
