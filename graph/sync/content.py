@@ -3,7 +3,8 @@
 Rules of this file: what a digest names is asked of the store before the registry; bytes that disagree with
 their digest never come this far (the client refuses them); what cannot be read is a failure of that
 artifact, not of the batch. A batch that holds MAX_BATCH_BYTES asks for nothing more before it is written;
-what is under way already still comes in, MAX_BYTES_UNDER_WAY at most.
+what is under way already still comes in, MAX_BYTES_UNDER_WAY at most. All batches of a registry together hold
+MAX_HELD_BYTES in the same way.
 
 A config that is gone, malformed, too large or not what its digest says leaves its image without one. A config
 that could not be had for another reason leaves the whole image for the next look, since nobody asks for the
@@ -43,6 +44,10 @@ MAX_BATCH = 500
 # Bytes of manifests and configs held before they are written, for each repository that is looked at: twice an
 # ordinary batch (on Docker Hub in 2019 a manifest had 5.8 KB, a config 11 KB).
 MAX_BATCH_BYTES = 16 * 1024 * 1024
+# Bytes of manifests and configs that all batches of a registry hold together; past it each is written as soon
+# as it holds anything. That is eight full batches; ordinary ones never come to it. Over it there may be what
+# is under way then, and one manifest with its config for each repository: else none would come to its end.
+MAX_HELD_BYTES = 128 * 1024 * 1024
 # Bytes that may be under way to one batch: what it can grow by after it is full. That is sixteen times the
 # largest document there may be: as many requests as the client makes at once unless set otherwise.
 MAX_BYTES_UNDER_WAY = 128 * 1024 * 1024
@@ -101,8 +106,14 @@ class Batch:
 
     @property
     def is_full(self) -> bool:
-        """Whether it holds as many bytes as may be held before a write."""
-        return self._size >= MAX_BATCH_BYTES
+        """Whether it holds as many bytes as may be held before a write, by itself or together with others."""
+        return self._size >= MAX_BATCH_BYTES or (
+            self._size > 0 and self._upstream.held_bytes >= MAX_HELD_BYTES
+        )
+
+    def _hold(self, size: int) -> None:
+        self._size += size
+        self._upstream.held_bytes += size
 
     def clear(self) -> None:
         """Let go of the bytes: they are stored, or given up."""
@@ -112,7 +123,7 @@ class Batch:
         self._config_claims.clear()
         self._fetched.clear()
         self.manifests = []
-        self._size = 0
+        self._hold(-self._size)
 
     async def flush(self) -> None:
         """Store what is held; no artifact becomes present by that."""
@@ -138,7 +149,7 @@ class Batch:
         self.artifacts[fetched.digest] = ObservedArtifact(discovery, fetched.media_type, len(fetched.data))
         if needs_manifest(self._known.get(fetched.digest)):
             self._fetched[fetched.digest] = fetched
-            self._size += len(fetched.data)
+            self._hold(len(fetched.data))
 
     async def get(self, digests: Iterable[Digest], discovery: Discovery) -> None:
         """Get the manifests of these digests, from whoever fetches them already or from the registry.
@@ -209,7 +220,8 @@ class Batch:
         """Read what was fetched, get the configs it needs, and put it into `manifests`."""
         waiting = deque(self._read())
         while waiting:
-            some = _take_some(waiting)
+            some, size = _take_some(waiting, MAX_HELD_BYTES - self._upstream.held_bytes)
+            self._hold(size)  # before they come: others reckon with it meanwhile
             await self._add_configs(some)
             if waiting:  # configs of more than MAX_BATCH_BYTES: nothing real
                 await self._put()
@@ -271,7 +283,6 @@ class Batch:
                     answer = Failure(ContentTooLargeError.code, "larger than its descriptor says")
                 configs[digest] = answer
                 if isinstance(answer, bytes):
-                    self._size += len(answer)
                     flights.land(digest, answer)
 
             await drain(deque(digest for digest in own if digest not in stored), fetch, at_once=MAX_TASKS)
@@ -298,14 +309,18 @@ def _parse_config(data: bytes) -> ImageSummary | None:
         return None
 
 
-def _take_some(waiting: deque[tuple[FetchedManifest, Manifest]]) -> list[tuple[FetchedManifest, Manifest]]:
-    """Take as many as their configs, by their own word, leave room for; one at least."""
+def _take_some(
+    waiting: deque[tuple[FetchedManifest, Manifest]], room: int
+) -> tuple[list[tuple[FetchedManifest, Manifest]], int]:
+    """Take as many as their configs, by their own word, leave room for; one at least. Tell their bytes."""
     some: list[tuple[FetchedManifest, Manifest]] = []
     size = 0
     while waiting:
         config = image_config_of(waiting[0][1])
-        size += config.size if config is not None else 0
-        if some and size > MAX_BATCH_BYTES:
+        # What says that it is larger is refused.
+        more = min(config.size, MAX_DOCUMENT_BYTES) if config is not None else 0
+        if some and size + more > min(room, MAX_BATCH_BYTES):
             break
+        size += more
         some.append(waiting.popleft())
-    return some
+    return some, size

@@ -48,6 +48,7 @@ class Upstream:
         self.catalogs = {} if catalogs is None else catalogs
         self.manifests: Flights[FetchedManifest | Stored] = Flights()
         self.configs: Flights[bytes | Stored] = Flights()
+        self.held_bytes = 0  # of manifests and configs, by all batches together (content.py)
         self._turns: dict[RepositoryName, tuple[asyncio.Lock, int]] = {}
 
     @asynccontextmanager

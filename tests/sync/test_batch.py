@@ -14,7 +14,7 @@ from graph.registry.client import FetchedManifest, RegistryClient
 from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.store.changes import Discovery
 from graph.store.content import known_manifests
-from graph.sync.content import MAX_BATCH_BYTES, MAX_BYTES_UNDER_WAY, Batch
+from graph.sync.content import MAX_BATCH_BYTES, MAX_BYTES_UNDER_WAY, MAX_HELD_BYTES, Batch
 from graph.sync.patience import Patience
 from graph.sync.upstream import Upstream
 
@@ -51,6 +51,32 @@ async def test_a_crawl_of_large_manifests(rig: Rig) -> None:
     assert 7 == report.manifests
     assert 7 == len(rig.artifacts("web"))
     assert [] == rig.recount()
+
+
+async def test_what_all_hold_is_bounded(rig: Rig) -> None:
+    """While all batches together hold their most, each is full with one manifest, and still gets all."""
+    digests = [Digest(push(rig.registry, "web", make_image([make_layer(seed)]))) for seed in "abc"]
+    rig.upstream.held_bytes = MAX_HELD_BYTES
+    async with Batch(rig.upstream, repository_name("web"), {}, Patience()) as batch:
+        assert not batch.is_full
+        await batch.get(digests[:1], Discovery.CHILD)
+        assert set(digests[:1]) == rig.read(known_manifests, rig.key, digests)
+        spent = await rig.cost(batch.get(digests, Discovery.CHILD))
+        assert {"MANIFEST_GET": 2, "CONFIG": 2} == spent
+        assert set(digests) == rig.read(known_manifests, rig.key, digests)
+    assert MAX_HELD_BYTES == rig.upstream.held_bytes
+
+
+async def test_what_is_let_go_of_is_not_held(rig: Rig) -> None:
+    """Bytes count as held until they are stored or given up, those of the config included."""
+    image = make_image([make_layer("a")])
+    digest = Digest(push(rig.registry, "web", image))
+    async with Batch(rig.upstream, repository_name("web"), {}, Patience()) as batch:
+        await batch.get([digest], Discovery.CHILD)
+        assert len(image.data) == rig.upstream.held_bytes
+        await batch.complete()
+        assert len(image.data) < rig.upstream.held_bytes
+    assert 0 == rig.upstream.held_bytes
 
 
 class SlowClient:
