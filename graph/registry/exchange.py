@@ -156,14 +156,18 @@ class Exchange:
         return reply
 
     async def _ask_signed(self, request: Request) -> Reply:
-        signer = self._signer
-        while True:
-            signed = () if signer is None else await signer.sign(request, self._send_token_request)
-            reply = await self._send(replace(request, headers=(*request.headers, *signed)), None)
-            if reply.status == 200:
-                return reply
-            if reply.status != 401 or signer is None or not signer.is_worth_another(request):
-                raise explain(request, reply, self._clock())
+        reply = await self._send(await self._sign(request), None)
+        if reply.status == 401 and self._signer is not None and self._signer.is_worth_another(request):
+            reply = await self._send(await self._sign(request), None)
+        if reply.status != 200:
+            raise explain(request, reply, self._clock())
+        return reply
+
+    async def _sign(self, request: Request) -> Request:
+        if self._signer is None:
+            return request
+        signed = await self._signer.sign(request, self._send_token_request)
+        return replace(request, headers=(*request.headers, *signed))
 
     def _hold_back(self, request: Request) -> None:
         """Raise RegistryThrottledError for what the server has said that it will not answer."""

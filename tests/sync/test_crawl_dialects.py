@@ -8,6 +8,7 @@ import pytest
 
 from builders import make_index, make_sbom
 from fakes.azure import AzureRegistry
+from fakes.github import TOKEN, GithubRegistry
 from fakes.google import GoogleRegistry
 from fakes.sync_rig import image, open_rig, push
 from graph.sample import SampleRegistry
@@ -32,13 +33,19 @@ class Vendor:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def lists(**costs: int) -> tuple[dict[str, int], dict[str, int]]:
+def lists(*, once: Mapping[str, int] = {}, **costs: int) -> tuple[dict[str, int], dict[str, int]]:
     """What a first crawl costs and what a later one, where lists tell everything."""
-    return {"MANIFEST_GET": 7, "CONFIG": 5, **costs}, costs
+    return {"MANIFEST_GET": 7, "CONFIG": 5, **once, **costs}, costs
 
 
 VENDORS = {
     "azure": Vendor(AzureRegistry, *lists(CATALOG=1, TAGS=2, MANIFESTS=2)),
+    # What kind of owner it is, and what it has; then one page for each of the two.
+    "github": Vendor(
+        GithubRegistry,
+        *lists(once={"VENDOR": 1}, CATALOG=1, TAGS=2),
+        settings={"namespaces": ("acme",), "username": "reader", "password": TOKEN},
+    ),
     # acme, acme/web, acme/tools, acme/tools/cli; then one answer for each of the two that hold something.
     "google": Vendor(GoogleRegistry, *lists(CATALOG=4, TAGS=2), settings={"namespaces": ("acme",)}),
 }

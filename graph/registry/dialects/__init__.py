@@ -7,6 +7,7 @@ from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
 from graph.registry.dialects.gitea import GiteaDialect
+from graph.registry.dialects.github import GithubDialect
 from graph.registry.dialects.gitlab import GitlabDialect
 from graph.registry.dialects.google import GoogleDialect
 from graph.registry.dialects.harbor import HarborDialect
@@ -23,6 +24,7 @@ __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 # In the order in which they are asked whether they speak at a host.
 DIALECTS: tuple[type[OciDialect], ...] = (
     AzureDialect,
+    GithubDialect,
     GoogleDialect,
     HarborDialect,
     QuayDialect,

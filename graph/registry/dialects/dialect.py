@@ -28,6 +28,10 @@ from graph.registry.signer import Signer
 from graph.registry.wire import Reply, Request
 
 Entry = TypeVar("Entry")
+
+# Nothing is learned of a registry from what one owner's repository is refused for.
+NOTHING: Collection[Capability] = ()
+
 Ask = Callable[[Request], Awaitable[Reply]]
 Clock = Callable[[], datetime]
 

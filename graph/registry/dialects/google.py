@@ -22,7 +22,7 @@ from graph.errors import InvalidNameError, RegistryUnknownError, RegistryUnsuppo
 from graph.oci.digest import parse_digest
 from graph.oci.reference import RepositoryName, parse_repository_name, parse_tag_name
 from graph.registry.capability import Capability, CapabilityState
-from graph.registry.dialects.dialect import Reader
+from graph.registry.dialects.dialect import Reader, fall_back
 from graph.registry.dialects.images import ImageLists, ListedImage
 from graph.registry.dialects.oci import OciDialect
 from graph.registry.entries import ListedManifest, ListedTag
@@ -122,14 +122,15 @@ class GoogleDialect(OciDialect):
 
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with what they name, all at once."""
-        return self._lists.tags(reader, repository, self.images(repository), self.tags(repository), _LOST)
+        own = self._lists.tags(repository, reader.pages(self.images(repository)))
+        return fall_back(reader, own, reader.pages(self.tags(repository)), _LOST)
 
     def list_manifests(
         self, reader: Reader, repository: RepositoryName
     ) -> AsyncIterator[Sequence[ListedManifest]]:
         """Every manifest, all at once; from the answer that told the tags."""
         own = replace(self.images(repository), kind=RequestKind.MANIFESTS)
-        return self._lists.manifests(reader, repository, own)
+        return self._lists.manifests(repository, reader.pages(own))
 
 
 def _children(name: RepositoryName, answer: Document) -> list[RepositoryName]:

@@ -6,14 +6,12 @@ the list of tags of the same look, since every list of tags replaces it; of a li
 that another took the place of, nothing is kept.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from graph.oci.reference import RepositoryName
-from graph.registry.capability import Capability
-from graph.registry.dialects.dialect import Reader, fall_back
 from graph.registry.entries import ListedManifest, ListedTag
-from graph.registry.listing import Listing
 
 # Repositories whose manifests are kept for the question to come: twice those that a crawl looks at at once.
 MAX_KEPT = 64
@@ -27,29 +25,20 @@ class ListedImage:
     tags: tuple[ListedTag, ...] = ()
 
 
+Pages: TypeAlias = AsyncIterator[Sequence[ListedImage]]
+
+
 class ImageLists:
     """Reads lists of images, and keeps of each what has not been asked for yet."""
 
     def __init__(self) -> None:
         self._kept: dict[RepositoryName, list[list[ListedManifest]]] = {}
 
-    def tags(
-        self,
-        reader: Reader,
-        repository: RepositoryName,
-        own: Listing[ListedImage],
-        plain: Listing[ListedTag],
-        lost: Collection[Capability],
-    ) -> AsyncIterator[Sequence[ListedTag]]:
-        """The tags of the vendor's list of images, else those of the plain list: see `fall_back`."""
-        return fall_back(reader, self._own_tags(reader, repository, own), reader.pages(plain), lost)
-
-    async def _own_tags(
-        self, reader: Reader, repository: RepositoryName, own: Listing[ListedImage]
-    ) -> AsyncIterator[Sequence[ListedTag]]:
+    async def tags(self, repository: RepositoryName, images: Pages) -> AsyncIterator[Sequence[ListedTag]]:
+        """The tags of a list of images."""
         self._kept.pop(repository, None)
         manifests: list[list[ListedManifest]] = []
-        async for page in reader.pages(own):
+        async for page in images:
             manifests.append([image.manifest for image in page])
             yield [tag for image in page for tag in image.tags]
         while len(self._kept) >= MAX_KEPT:
@@ -57,7 +46,7 @@ class ImageLists:
         self._kept[repository] = manifests
 
     async def manifests(
-        self, reader: Reader, repository: RepositoryName, own: Listing[ListedImage]
+        self, repository: RepositoryName, images: Pages
     ) -> AsyncIterator[Sequence[ListedManifest]]:
         """The manifests that came with the tags, else those of the list, which is then read."""
         kept = self._kept.pop(repository, None)
@@ -65,5 +54,5 @@ class ImageLists:
             for manifests in kept:
                 yield manifests
             return
-        async for page in reader.pages(own):
+        async for page in images:
             yield [image.manifest for image in page]
