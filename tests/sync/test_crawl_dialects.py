@@ -8,6 +8,7 @@ import pytest
 
 from builders import make_index, make_sbom
 from fakes.azure import AzureRegistry
+from fakes.docker_hub import DockerHub
 from fakes.github import TOKEN, GithubRegistry
 from fakes.google import GoogleRegistry
 from fakes.sync_rig import image, open_rig, push
@@ -15,7 +16,7 @@ from graph.sample import SampleRegistry
 
 pytestmark = pytest.mark.anyio
 
-WEB, TOOL = "acme/web", "acme/tools/cli"
+WEB, TOOL = "acme/web", "acme/cli"
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,22 @@ def lists(*, once: Mapping[str, int] = {}, **costs: int) -> tuple[dict[str, int]
 
 VENDORS = {
     "azure": Vendor(AzureRegistry, *lists(CATALOG=1, TAGS=2, MANIFESTS=2)),
+    # Nothing untagged is listed: what no tag leads to is found by indexes and referrers, six manifests.
+    "docker-hub": Vendor(
+        DockerHub,
+        {"CATALOG": 1, "TAGS": 2, "MANIFEST_GET": 6, "CONFIG": 4, "REFERRERS": 6},
+        {"CATALOG": 1, "TAGS": 2},
+        is_complete=False,
+        settings={"namespaces": ("acme",)},
+    ),
     # What kind of owner it is, and what it has; then one page for each of the two.
     "github": Vendor(
         GithubRegistry,
         *lists(once={"VENDOR": 1}, CATALOG=1, TAGS=2),
         settings={"namespaces": ("acme",), "username": "reader", "password": TOKEN},
     ),
-    # acme, acme/web, acme/tools, acme/tools/cli; then one answer for each of the two that hold something.
-    "google": Vendor(GoogleRegistry, *lists(CATALOG=4, TAGS=2), settings={"namespaces": ("acme",)}),
+    # acme and both below it; then one answer for each of the two.
+    "google": Vendor(GoogleRegistry, *lists(CATALOG=3, TAGS=2), settings={"namespaces": ("acme",)}),
 }
 
 

@@ -6,6 +6,7 @@ The rest of the package asks a dialect, never a vendor's name. `oci` is the plai
 from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
+from graph.registry.dialects.docker_hub import DockerHubDialect
 from graph.registry.dialects.gitea import GiteaDialect
 from graph.registry.dialects.github import GithubDialect
 from graph.registry.dialects.gitlab import GitlabDialect
@@ -24,6 +25,7 @@ __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 # In the order in which they are asked whether they speak at a host.
 DIALECTS: tuple[type[OciDialect], ...] = (
     AzureDialect,
+    DockerHubDialect,
     GithubDialect,
     GoogleDialect,
     HarborDialect,
