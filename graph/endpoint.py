@@ -24,7 +24,7 @@ from graph.schema.context import Context
 RESPONSE_TYPE = "application/graphql-response+json"
 LEGACY_TYPE = "application/json"
 
-# Seconds in which a request's body must have arrived: the largest is a quarter of a megabyte.
+# Seconds in which a request's body must have arrived: the largest has 2 MiB.
 BODY_SECONDS = 10.0
 
 

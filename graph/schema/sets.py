@@ -14,6 +14,7 @@ import strawberry
 from graph.errors import (
     InputError,
     InvalidReferenceError,
+    NotObservedError,
     NotStoredError,
     QueryTooCostlyError,
     UnknownMemberError,
@@ -239,6 +240,8 @@ def _lost_artifacts(
     addresses: Sequence[ArtifactAddress], found: Sequence[FoundArtifact], *, allows_absent: bool
 ) -> Iterator[_Lost]:
     for address, one in zip(addresses, found, strict=True):
+        if one.tag_key is not None and one.artifact_key is None:
+            raise NotObservedError(f"the registry would not say what {address.text} names")
         if one.artifact_key is None or not (one.is_present or allows_absent):
             yield address.text, one.is_observed
 

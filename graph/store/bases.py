@@ -3,7 +3,8 @@
 Rules of this file: the one home of a basis. Each function runs one statement, whatever the number of keys,
 and answers in their order. Bytes are exclusive only as far as we can see: one repository that cannot list its
 untagged manifests, or one manifest that is not known, *anywhere in the registry* may use them too. Counts are
-lower bounds where a repository *involved* was never crawled to its end, or a manifest in it is not known.
+lower bounds where a repository *involved* was never crawled to its end, or a manifest in it is not known. A
+tag of which the registry would not say what it names is a manifest that is not known.
 """
 
 from collections.abc import Collection, Sequence
@@ -27,11 +28,12 @@ from sqlalchemy import (
 from graph.store.conditions import is_below, is_unknown
 from graph.store.keys import key_set
 from graph.store.rows import BasisRow, Completeness, RegistryStatus, Scope
-from graph.store.tables import Instant, artifact, namespace, registry, repository
+from graph.store.tables import Instant, artifact, namespace, registry, repository, tag
 from graph.store.visibility import Visibility
 
 _other = repository.alias("other")
 _unknown = artifact.alias("unknown")
+_unresolved, _home = tag.alias("unresolved"), repository.alias("home")
 
 
 def registry_basis(status: RegistryStatus, scope: Scope) -> BasisRow:
@@ -98,7 +100,9 @@ def _facts(
         _unknown.c.repository_id == repository.c.id,
         is_unknown(_unknown),
     )
-    is_unseen = or_(repository.c.crawled_at.is_(None), lacks_manifest)
+    is_unseen = or_(
+        repository.c.crawled_at.is_(None), lacks_manifest, repository.c.id.in_(_with_unknown_tags(visibility))
+    )
     if may_lack_repositories:
         is_unseen = or_(is_unseen, is_unlisted)
     facts: list[ColumnElement[Any]] = [
@@ -146,7 +150,27 @@ def has_unknown_manifests(visibility: Visibility) -> ColumnElement[bool]:
         is_unknown(unseen),
         visibility.restrict(unseen.c.repository_id),
     )
-    return condition.correlate(registry)
+    home = (
+        select(_home.c.registry_id)
+        .where(_home.c.id == _unresolved.c.repository_id)
+        .correlate(_unresolved)
+        .scalar_subquery()
+    )
+    return or_(condition.correlate(registry), registry.c.id.in_(_with_unknown_tags(visibility, home)))
+
+
+def _with_unknown_tags(
+    visibility: Visibility, shown: ColumnElement[int] = _unresolved.c.repository_id
+) -> Select[Any]:
+    """Return the repositories with a tag of which the registry would not say what it names.
+
+    By themselves, not beside each repository: they are few, and one end of an index by what tags name.
+    """
+    return select(shown).where(
+        _unresolved.c.absent_at.is_(None),
+        _unresolved.c.artifact_id.is_(None),
+        visibility.restrict(_unresolved.c.repository_id),
+    )
 
 
 def _read(db: Connection, statement: Select[Any], scope: Scope) -> dict[int, BasisRow]:

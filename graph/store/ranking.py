@@ -20,11 +20,11 @@ from graph.store.visibility import Visibility
 
 R = TypeVar("R")
 
-# Artifacts that are weighed for one answer: it takes about a second.
-MAX_RANKED = 10_000
+# Artifacts that are weighed for one answer: it takes some seconds.
+MAX_RANKED = 30_000
 
 # Artifacts, entries of indexes and uses of blobs that they are weighed by.
-MAX_RANKED_ROWS = 200_000
+MAX_RANKED_ROWS = 400_000
 
 
 def rank_pages(
