@@ -44,7 +44,6 @@ class Members:
     images: Sequence[str]
     repositories: Sequence[str]
     namespaces: Sequence[str]
-    dangling: Sequence[str]
     on_hottest_layer: Sequence[str]
     hot_base: str
     hot_base_repositories: Sequence[str]
@@ -100,9 +99,6 @@ def draw_members(db: Connection, random: Random) -> Members:
             db,
             "SELECT n.name FROM json_each(:keys) AS k JOIN namespace AS n ON n.id = k.value",
             keys=keys,
-        ),
-        dangling=_texts(
-            db, address.format("a.untagged = 'DANGLING'"), keys=json.dumps(list(range(1, artifacts, 7)))
         ),
         on_hottest_layer=_texts(db, hottest),
         hot_base=base,
@@ -169,6 +165,16 @@ QUESTIONS = (
         f"query ($of: [String!]) {{ storage(repositories: $of) {{ {_STORAGE} }} }}",
         lambda of, random: {"of": random.sample(of.repositories, 50)},
     ),
+    Question(
+        "storage of a namespace",
+        f"query ($of: [String!]) {{ storage(repositories: $of) {{ {_STORAGE} }} }}",
+        lambda of, random: {"of": [f"{random.choice(of.namespaces)}/*"]},
+    ),
+    Question(
+        "ranking: layers of a repository by saved bytes",
+        _REPOSITORY % "layers(first: 20, orderBy: SAVED_BYTES) { nodes { size savedBytes } }",
+        one_of("repositories"),
+    ),
     Question("related of a repository", _REPOSITORY % _RELATED, one_of("repositories")),
     Question("related of an artifact", _ARTIFACT % _RELATED, one_of("images")),
     Question("related of an image on the hottest layer", _ARTIFACT % _RELATED, one_of("on_hottest_layer")),
@@ -194,6 +200,7 @@ QUESTIONS = (
         _PULL,
         lambda of, random: {"of": random.choice(of.on_hottest_layer), "has": [of.hot_base]},
     ),
+    Question("pull of a hot base image", _PULL, lambda of, _: {"of": of.hot_base}),
     Question("untagged of a repository", _REPOSITORY % _UNTAGGED, one_of("repositories")),
     Question("untagged of the registry", f"{{ registry {{ {_UNTAGGED} }} }}"),
     Question("dangling of a repository by exclusive bytes", _REPOSITORY % _CLEAN_UP, one_of("repositories")),

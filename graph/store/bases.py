@@ -9,6 +9,7 @@ tag of which the registry would not say what it names is a manifest that is not 
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +27,7 @@ from sqlalchemy import (
 )
 
 from graph.store.conditions import is_below, is_unknown
-from graph.store.keys import key_set
+from graph.store.keys import key_parameter, key_set, key_value
 from graph.store.rows import BasisRow, Completeness, RegistryStatus, Scope
 from graph.store.tables import Instant, artifact, namespace, registry, repository, tag
 from graph.store.visibility import Visibility
@@ -81,10 +82,17 @@ def load_set_basis(
     `is_open`: the set is all repositories of some kind, as those that match a glob are, so that one that
     nobody has listed yet may be missing. A set without repositories has no look to tell of.
     """
-    keys = key_set(db, list(repository_keys))
+    engine = db.dialect.name
+    statement = _set_statement(engine, visibility, is_open)
+    found = _read(db, statement, scope, keys=key_value(engine, list(repository_keys)))
+    return found.get(0) or BasisRow(scope, Completeness.UNKNOWN, None, True, True)
+
+
+@lru_cache(maxsize=8)  # building it takes longer than running it
+def _set_statement(engine: str, visibility: Visibility, is_open: bool) -> Select[Any]:
+    keys = key_parameter(engine)
     source = keys.source.join(repository, repository.c.id == keys.value)
-    statement = _facts(visibility, source, None, may_lack_repositories=is_open)
-    return _read(db, statement, scope).get(0) or BasisRow(scope, Completeness.UNKNOWN, None, True, True)
+    return _facts(visibility, source, None, may_lack_repositories=is_open)
 
 
 def _facts(
@@ -173,11 +181,11 @@ def _with_unknown_tags(
     )
 
 
-def _read(db: Connection, statement: Select[Any], scope: Scope) -> dict[int, BasisRow]:
+def _read(db: Connection, statement: Select[Any], scope: Scope, **parameters: Any) -> dict[int, BasisRow]:
     # Where nothing is grouped, there is a row even of no repository.
     return {
         owner: _basis(scope, least, *facts)
-        for owner, least, *facts in db.execute(statement)
+        for owner, least, *facts in db.execute(statement, parameters)
         if least is not None
     }
 

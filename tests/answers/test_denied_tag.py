@@ -28,7 +28,7 @@ def denied_store() -> StoreBuilder:
 
 
 async def test_figures_say_so() -> None:
-    """What counts the repository is a lower bound; what is exclusive anywhere in the registry an upper one."""
+    """What counts the repository is a lower bound; exclusive bytes anywhere in the registry an upper one."""
     query = f"""{{
         registry {{ storage {{ {BASIS} }} untagged {{ {BASIS} }} }}
         repository(name: "web") {{ storage {{ {BASIS} }} }}
