@@ -50,6 +50,7 @@ async def observe_manifests(look: Look) -> bool:
 async def _see(look: Look, listed: dict[Digest, ListedManifest]) -> None:
     """Note what is listed, and get what nobody has read yet."""
     artifacts = look.known.artifacts
+    gone: set[Digest] = set()
     wanted = [digest for digest in listed if needs_manifest(artifacts.get(digest))]
     for start in range(0, len(wanted), MAX_BATCH):
         async with look.batch() as batch:
@@ -59,10 +60,13 @@ async def _see(look: Look, listed: dict[Digest, ListedManifest]) -> None:
             for digest, artifact in batch.artifacts.items():
                 failure = artifact.failure
                 if isinstance(failure, Failure) and failure.code == RegistryUnknownError.code:
-                    continue  # deleted since it was listed
+                    gone.add(digest)  # deleted since it was listed
+                    continue
                 look.seen.artifacts[digest] = artifact
             await look.settle(batch)
-    look.seen.answered.update(digest for digest in listed if digest not in wanted)
+    # What was written down above is known by now: all that is listed goes down once more, with what is told.
+    await look.load()
+    look.seen.answered.update(listed.keys() - gone)
     look.seen.told_artifacts.update(
         (digest, told) for digest, manifest in listed.items() if (told := told_of(manifest)) is not None
     )
