@@ -22,8 +22,8 @@ def parse_time(value: Any) -> datetime | None:
 
 
 def parse_epoch(value: Any, *, per_second: int = 1) -> datetime | None:
-    """The moment so many parts of a second after 1970; Google writes them as texts."""
+    """The moment so many parts of a second after 1970; Google writes texts, Amazon fractions."""
     try:
-        return datetime.fromtimestamp(int(value) / per_second, UTC)
+        return datetime.fromtimestamp(float(value) / per_second, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return None

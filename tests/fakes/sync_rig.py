@@ -6,7 +6,7 @@ that two stores that were filled in different orders can be compared.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from builders import Built, make_image, make_layer
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.client import RegistryClient
+from graph.registry.dialects import Dialect
 from graph.registry.exchange import RetryPolicy
 from graph.registry.ledger import RequestKind
 from graph.sample import Request, SampleRegistry
@@ -118,11 +119,14 @@ class Rig:
         return self.read(_repository, name)
 
 
-def make_client(app: Any, **settings: Any) -> RegistryClient:
-    """A client that carries requests to an ASGI app, and makes each once."""
+def make_client(
+    app: Any, speaks: Callable[[RegistrySettings], Dialect] | None = None, **settings: Any
+) -> RegistryClient:
+    """A client that carries requests to an ASGI app, and makes each once; `speaks` makes its dialect."""
     transport = httpx.ASGITransport(app)
-    registry = RegistrySettings(url=URL, **settings)
-    return RegistryClient(registry, transport, retries=RetryPolicy(attempts=1))
+    registry = RegistrySettings(**{"url": URL, **settings})
+    dialect = None if speaks is None else speaks(registry)
+    return RegistryClient(registry, transport, dialect=dialect, retries=RetryPolicy(attempts=1))
 
 
 @asynccontextmanager

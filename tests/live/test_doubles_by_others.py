@@ -14,8 +14,11 @@ from live.rigs import answer_of, free_port, process
 pytestmark = pytest.mark.live
 
 DOUBLES = {
+    "docker_hub": "DockerHub()",
     "gitea": "GiteaRegistry()",
+    "github": "GithubRegistry()",
     "gitlab": "GitlabRegistry(set())",
+    "google": "GoogleRegistry()",
     "harbor": "HarborRegistry()",
     # Pages of three, with a Link to a host that is not there.
     "quay": "QuayRegistry(page_size=3)",

@@ -9,9 +9,11 @@ import pytest
 from builders import make_index, make_sbom
 from fakes.azure import AzureRegistry
 from fakes.docker_hub import DockerHub
+from fakes.ecr import HOST, EcrRegistry, Signs
 from fakes.github import TOKEN, GithubRegistry
 from fakes.google import GoogleRegistry
 from fakes.sync_rig import image, open_rig, push
+from graph.registry.dialects.ecr import EcrDialect
 from graph.sample import SampleRegistry
 
 pytestmark = pytest.mark.anyio
@@ -48,6 +50,12 @@ VENDORS = {
         {"CATALOG": 1, "TAGS": 2},
         is_complete=False,
         settings={"namespaces": ("acme",)},
+    ),
+    # The ping is answered once the API has given a password.
+    "ecr": Vendor(
+        EcrRegistry,
+        *lists(once={"TOKEN": 1, "PING": 2}, CATALOG=1, TAGS=2),
+        settings={"url": f"https://{HOST}", "speaks": lambda settings: EcrDialect(settings, Signs())},
     ),
     # What kind of owner it is, and what it has; then one page for each of the two.
     "github": Vendor(

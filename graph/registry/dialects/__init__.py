@@ -7,6 +7,7 @@ from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
 from graph.registry.dialects.docker_hub import DockerHubDialect
+from graph.registry.dialects.ecr import EcrDialect, EcrPublicDialect
 from graph.registry.dialects.gitea import GiteaDialect
 from graph.registry.dialects.github import GithubDialect
 from graph.registry.dialects.gitlab import GitlabDialect
@@ -26,6 +27,8 @@ __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 DIALECTS: tuple[type[OciDialect], ...] = (
     AzureDialect,
     DockerHubDialect,
+    EcrDialect,
+    EcrPublicDialect,
     GithubDialect,
     GoogleDialect,
     HarborDialect,
