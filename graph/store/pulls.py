@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, FromClause, and_, false, func, select, type_coerce
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    false,
+    func,
+    select,
+    type_coerce,
+)
 
 from graph.errors import ContentError, QueryTooCostlyError
 from graph.oci.descriptor import Platform
@@ -18,7 +29,7 @@ from graph.oci.digest import Digest
 from graph.oci.image import parse_image_config
 from graph.oci.media_types import IMAGE_INDEX_TYPES
 from graph.oci.pull import MAX_ENTRIES
-from graph.store.keys import key_set, pair_set
+from graph.store.keys import PairSet, key_set, pair_set
 from graph.store.listings import Choice
 from graph.store.manifests import load_configs
 from graph.store.rows import ManifestForm
@@ -82,60 +93,7 @@ def load_index_entries(
 
     Raises QueryTooCostlyError if the entries are more than `limit`, all together.
     """
-    wanted = pair_set(db, indexes)
-    within = (
-        select(wanted.first.label("repository_id"), wanted.second.label("manifest_id"))
-        .select_from(wanted.source)
-        .where(visibility.restrict(wanted.first))
-        .cte("within", recursive=True)
-    )
-    entry = manifest_child.alias("entry")
-    is_held = and_(
-        _child.c.repository_id == within.c.repository_id,
-        _child.c.manifest_id == entry.c.child_id,
-        _child.c.absent_at.is_(None),
-    )
-    nested = (
-        select(within.c.repository_id, entry.c.child_id)
-        .select_from(
-            within.join(entry, entry.c.manifest_id == within.c.manifest_id)
-            .join(_below, and_(_below.c.blob_id == entry.c.child_id, _below.c.form == ManifestForm.INDEX))
-            .join(_child, is_held)
-        )
-        .where(entry.c.is_attestation == false())
-    )
-    within = within.union(nested)
-    is_held = and_(
-        _child.c.repository_id == within.c.repository_id,
-        _child.c.manifest_id == manifest_child.c.child_id,
-        _child.c.absent_at.is_(None),
-    )
-    statement = (
-        select(
-            within.c.repository_id,
-            manifest_child.c.manifest_id,
-            manifest_child.c.position,
-            manifest_child.c.child_id,
-            blob.c.digest,
-            media_type.c.name,
-            *_platform_columns(manifest_child),
-            *_platform_columns(_below),
-            type_coerce(_below.c.form, Choice(ManifestForm)),
-            _child.c.id,
-            _child.c.has_manifest,
-            _child.c.error_code,
-            _child.c.error_message,
-        )
-        .select_from(
-            within.join(manifest_child, manifest_child.c.manifest_id == within.c.manifest_id)
-            .join(blob, blob.c.id == manifest_child.c.child_id)
-            .join(media_type, media_type.c.id == manifest_child.c.media_type_id)
-            .outerjoin(_child, is_held)
-            .outerjoin(_below, _below.c.blob_id == manifest_child.c.child_id)
-        )
-        .where(manifest_child.c.is_attestation == false())
-        .limit(limit + 1)
-    )
+    statement = _entries_within(pair_set(db, indexes), visibility).limit(limit + 1)
     records = db.execute(statement).all()
     if len(records) > limit:
         raise QueryTooCostlyError(len(records), limit, "entries of indexes")
@@ -156,6 +114,60 @@ def load_index_entries(
             )
         )
     return found
+
+
+def _entries_within(wanted: PairSet, visibility: Visibility) -> Select[Any]:
+    within = (
+        select(wanted.first.label("repository_id"), wanted.second.label("manifest_id"))
+        .select_from(wanted.source)
+        .where(visibility.restrict(wanted.first))
+        .cte("within", recursive=True)
+    )
+    entry = manifest_child.alias("entry")
+    nested = (
+        select(within.c.repository_id, entry.c.child_id)
+        .select_from(
+            within.join(entry, entry.c.manifest_id == within.c.manifest_id)
+            .join(_below, and_(_below.c.blob_id == entry.c.child_id, _below.c.form == ManifestForm.INDEX))
+            .join(_child, _is_held(within, entry))
+        )
+        .where(entry.c.is_attestation == false())
+    )
+    within = within.union(nested)
+    return (
+        select(
+            within.c.repository_id,
+            manifest_child.c.manifest_id,
+            manifest_child.c.position,
+            manifest_child.c.child_id,
+            blob.c.digest,
+            media_type.c.name,
+            *_platform_columns(manifest_child),
+            *_platform_columns(_below),
+            type_coerce(_below.c.form, Choice(ManifestForm)),
+            _child.c.id,
+            _child.c.has_manifest,
+            _child.c.error_code,
+            _child.c.error_message,
+        )
+        .select_from(
+            within.join(manifest_child, manifest_child.c.manifest_id == within.c.manifest_id)
+            .join(blob, blob.c.id == manifest_child.c.child_id)
+            .join(media_type, media_type.c.id == manifest_child.c.media_type_id)
+            .outerjoin(_child, _is_held(within, manifest_child))
+            .outerjoin(_below, _below.c.blob_id == manifest_child.c.child_id)
+        )
+        .where(manifest_child.c.is_attestation == false())
+    )
+
+
+def _is_held(within: CTE, entry: FromClause) -> ColumnElement[bool]:
+    """The condition that the repository of the index holds what the entry lists."""
+    return and_(
+        _child.c.repository_id == within.c.repository_id,
+        _child.c.manifest_id == entry.c.child_id,
+        _child.c.absent_at.is_(None),
+    )
 
 
 def _platform_columns(table: FromClause) -> list[ColumnElement[Any]]:
