@@ -78,9 +78,9 @@ async def open_parts(
     async with AsyncExitStack() as stack:
         store = open_store(settings.store)
         stack.callback(store.close)
-        dialects = [choose_dialect(each).name for each in settings.registries]
+        dialects = [choose_dialect(each) for each in settings.registries]
         configured = [
-            ConfiguredRegistry(each.name, each.url, dialect)
+            ConfiguredRegistry(each.name, each.url, dialect.name)
             for each, dialect in zip(settings.registries, dialects, strict=True)
         ]
         keys = await store.write(set_registries, configured, clock())
@@ -90,9 +90,11 @@ async def open_parts(
         ]
         registries = Registries(rows, await read_catalogs(store, keys))
         upstreams = []
-        for key, registry in zip(keys, settings.registries, strict=True):
+        for key, registry, dialect in zip(keys, settings.registries, dialects, strict=True):
             transport = (transports or {}).get(registry.name)
-            client = await stack.enter_async_context(RegistryClient(registry, transport, clock=clock))
+            client = await stack.enter_async_context(
+                RegistryClient(registry, transport, dialect=dialect, clock=clock)
+            )
             upstreams.append(
                 Upstream(
                     client,
