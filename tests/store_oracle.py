@@ -1,6 +1,6 @@
 """What a store must say, worked out from raw documents and lists of tags by brute force.
 
-Rules of this file: nothing of `graph` is imported. It follows the definitions of design/concepts.md as
+Rules of this file: nothing of `graph` is imported. It follows the definitions of docs/questions.md as
 literally as it can, with loops where the store has indexes, and knows nothing of how the store keeps its
 figures.
 """

@@ -1,7 +1,7 @@
 """Read what is related to a repository or an artifact: who shares layers with it, most bytes first.
 
 Rules of this file: each function runs one statement, whatever the number of parents. `overlapBytes` is the
-bytes of the layers that both use, each digest once (concepts.md, "Sizes"). No index has the order, and all
+bytes of the layers that both use, each digest once (docs/questions.md). No index has the order, and all
 who use the layers of a common base are tens of thousands, so a page is proved rather than sorted out:
 
 1. The layers of a parent are taken from the rarest up, while all their users together are few. Those layers

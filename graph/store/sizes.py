@@ -1,4 +1,4 @@
-"""The size of an artifact: the bytes of content(down({a})), each digest once (concepts.md, "Sizes").
+"""The size of an artifact: the bytes of content(down({a})), each digest once (docs/glossary.md).
 
 Rules of this file: sizes of present artifacts whose manifest is known are set here and nowhere else, from
 `artifact_blob` and `blob` as they are at that moment. An index weighs what its present children weigh with

@@ -2,8 +2,8 @@
 
 Rules of this file: no statement is run here. A *member* is a repository or an artifact. A layer is a blob
 that some manifest lists among its layers; empty ones are left out everywhere, foreign ones are layers like
-any other (concepts.md, "Sizes"). An artifact uses what its own manifest lists; what is asked about an index
-is asked about the index and all that it holds, down({a}).
+any other (docs/questions.md). An artifact uses what its own manifest lists; what is asked about an index is
+asked about the index and all that it holds, down({a}).
 """
 
 from collections.abc import Callable
