@@ -5,7 +5,6 @@ one answer from what is stored (`answer`). What is opened here is closed here, w
 """
 
 import asyncio
-import gc
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from graph import __version__, graphiql
+from graph import __version__, graphiql, memory
 from graph.endpoint import BearerToken, Endpoint, Parameters
 from graph.errors import GraphError
 from graph.oci.reference import RegistryName
@@ -236,12 +235,7 @@ def create_app(
             if prepare is not None:
                 await prepare(parts)
             app.state.parts = parts
-            # What was made until now stays: the collector need not look at it with each query. And it should
-            # not run in the middle of a large one, whose objects all live until it is answered: that stops
-            # the loop for hundreds of milliseconds.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 100)
+            memory.settle_collector()
             async with _keep_up(settings, parts):
                 yield
 

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from graph import graphiql
+from graph import graphiql, memory
 from graph.schema.context import Context
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -26,6 +26,9 @@ LEGACY_TYPE = "application/json"
 
 # Seconds in which a request's body must have arrived: the largest has 2 MiB.
 BODY_SECONDS = 10.0
+
+# Bytes of an answer that are given to the server at a time.
+PART_BYTES = 256 * 1024
 
 
 class RequestError(Exception):
@@ -163,7 +166,10 @@ class Endpoint:
         parameters = await read_parameters(request, self._max_body_bytes)
         async with self._open_context(request) as context:
             body = await self._execute(context, parameters)
-            return _respond(body, response_type, context.age())
+            response = _respond(body, response_type, context.age())
+        del body
+        memory.collect_after(context.fields)
+        return response
 
 
 def _respond(body: Mapping[str, Any], response_type: str, age: int | None) -> Response:
@@ -173,7 +179,25 @@ def _respond(body: Mapping[str, Any], response_type: str, age: int | None) -> Re
     headers = {"Cache-Control": "private, no-store", "Vary": "Accept"}
     if age is not None:
         headers["Age"] = str(age)
-    return Response(orjson.dumps(body), 400 if refused else 200, headers, f"{response_type}; charset=utf-8")
+    return Answer(orjson.dumps(body), 400 if refused else 200, headers, f"{response_type}; charset=utf-8")
+
+
+class Answer(Response):
+    """A body that is sent in parts, each when the client has taken the one before.
+
+    Given whole, a body of tens of MiB is copied twice on its way: by the server, and into the buffer of a
+    connection that does not take it at once.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for start in range(0, len(body), PART_BYTES):
+            part = bytes(body[start : start + PART_BYTES])
+            await send(
+                {"type": "http.response.body", "body": part, "more_body": start + PART_BYTES < len(body)}
+            )
 
 
 def _refuse(message: str, code: str, status: int, headers: Mapping[str, str]) -> Response:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from graph.endpoint import BearerToken, Endpoint, Parameters, RequestError, pick_response_type
+from graph.endpoint import PART_BYTES, BearerToken, Endpoint, Parameters, RequestError, pick_response_type
 
 pytestmark = pytest.mark.anyio
 
@@ -20,6 +20,8 @@ MAX_BODY = 2_000
 
 class Aged:
     """Stands for the context of a request whose oldest observation is 7 s old."""
+
+    fields = 1
 
     def age(self) -> int:
         return 7
@@ -55,6 +57,35 @@ async def post(content: bytes | str, **headers: str) -> httpx.Response:
             content=content,
             headers={"content-type": JSON, **{k.replace("_", "-"): v for k, v in headers.items()}},
         )
+
+
+async def test_large_answer_is_sent_in_parts() -> None:
+    """A large body is never handed over whole; its length is known from the start."""
+    sent: list[Any] = []
+
+    async def give(context: Any, parameters: Parameters) -> dict[str, Any]:
+        return {"data": "x" * (2 * PART_BYTES)}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b'{"query": "{ a }"}'}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/graphql",
+        "query_string": b"",
+        "headers": [(b"content-type", JSON.encode())],
+    }
+    await Endpoint(give, open_context, "", MAX_BODY)(scope, receive, send)
+    start, *parts = sent
+    whole = b"".join(part["body"] for part in parts)
+    assert {"data": "x" * (2 * PART_BYTES)} == json.loads(whole)
+    assert str(len(whole)).encode() == dict(start["headers"])[b"content-length"]
+    assert [PART_BYTES, PART_BYTES, len(whole) - 2 * PART_BYTES] == [len(part["body"]) for part in parts]
+    assert [True, True, False] == [part["more_body"] for part in parts]
 
 
 async def test_post() -> None:

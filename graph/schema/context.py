@@ -30,7 +30,7 @@ MAX_NAMES = 10_000
 
 # Bytes of manifests and configs that one request may hold, read exactly as they are. A typical manifest has
 # 2 KiB, a typical config 8; the largest allowed has 8 MiB.
-MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
 # Fields of an answer for each node that the query may read. The rows with most fields have 20 of their own;
 # the answer with as many as it may takes some seconds of the executor and 60 MiB.
@@ -39,7 +39,7 @@ FIELDS_PER_NODE = 20
 # Bytes of documents, and characters of texts taken from them, that one answer may show. It is another bound
 # than the one above: under many aliases, or for many keys of one thing, what is held once is shown a thousand
 # times, and one text of a config may be nearly all of it.
-MAX_SHOWN_BYTES = 32 * 1024 * 1024
+MAX_SHOWN_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

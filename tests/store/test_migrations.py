@@ -1,6 +1,8 @@
 """The steps that bring a store up to date."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from graph.errors import StoreOutdatedError
 from graph.store.engine import Store, open_store
-from graph.store.migrations import migrate
+from graph.store.migrations import LAST_STEP, migrate, steps
 from graph.store.tables import metadata
 
 
@@ -43,6 +45,22 @@ def test_repeated(db: Connection) -> None:
     before = db.execute(text("PRAGMA schema_version")).scalar_one()
     migrate(db)
     assert before == db.execute(text("PRAGMA schema_version")).scalar_one()
+
+
+def test_last_step(db: Connection) -> None:
+    """What is known without Alembic is where its steps lead."""
+    assert (LAST_STEP,) == MigrationContext.configure(db).get_current_heads()
+    steps.refuse_unknown(db)
+
+
+def test_opened_without_alembic(tmp_path: Path) -> None:
+    """A store that is up to date is opened without the memory that Alembic takes; a new one needs it."""
+    program = (
+        "import sys; from graph.store.engine import open_store; open_store(sys.argv[1]).close(); "
+        "print('alembic' in sys.modules)"
+    )
+    run = [sys.executable, "-c", program, str(tmp_path / "store.sqlite3")]
+    assert ["True", "False"] == [subprocess.check_output(run, text=True).strip() for _ in range(2)]
 
 
 def test_newer(tmp_path: Path) -> None:
