@@ -1,39 +1,27 @@
 """Every vendor's registry is crawled in its own dialect, for no more requests than docs/requests.md tells."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pytest
 
-from builders import make_index, make_sbom
-from fakes.azure import AzureRegistry
-from fakes.docker_hub import DockerHub
-from fakes.ecr import HOST, EcrRegistry, Signs
-from fakes.github import TOKEN, GithubRegistry
-from fakes.google import GoogleRegistry
 from fakes.sync_rig import image, open_rig, push
-from graph.registry.dialects.ecr import EcrDialect
-from graph.sample import SampleRegistry
+from fakes.vendors import DOUBLES, TOOL, WEB, fill
 
 pytestmark = pytest.mark.anyio
 
-WEB, TOOL = "acme/web", "acme/cli"
-
 
 @dataclass(frozen=True)
-class Vendor:
-    """A double, how it is asked, and what a crawl of `fill` may cost by kind of request.
+class Budget:
+    """What a crawl of `fill` may cost by kind of request.
 
     Where untagged manifests are listed, the seven of `fill` are got and their five configs; else those six
     that tags, indexes and referrers lead to.
     """
 
-    make: Callable[[], SampleRegistry]
     first: Mapping[str, int]
     later: Mapping[str, int]
     is_complete: bool = True
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def lists(*, once: Mapping[str, int] = {}, **costs: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -41,50 +29,30 @@ def lists(*, once: Mapping[str, int] = {}, **costs: int) -> tuple[dict[str, int]
     return {"MANIFEST_GET": 7, "CONFIG": 5, **once, **costs}, costs
 
 
-VENDORS = {
-    "azure": Vendor(AzureRegistry, *lists(CATALOG=1, TAGS=2, MANIFESTS=2)),
+BUDGETS = {
+    "azure": Budget(*lists(CATALOG=1, TAGS=2, MANIFESTS=2)),
     # Nothing untagged is listed: what no tag leads to is found by indexes and referrers, six manifests.
-    "docker-hub": Vendor(
-        DockerHub,
+    "docker-hub": Budget(
         {"CATALOG": 1, "TAGS": 2, "MANIFEST_GET": 6, "CONFIG": 4, "REFERRERS": 6},
         {"CATALOG": 1, "TAGS": 2},
         is_complete=False,
-        settings={"namespaces": ("acme",)},
     ),
     # The ping is answered once the API has given a password.
-    "ecr": Vendor(
-        EcrRegistry,
-        *lists(once={"TOKEN": 1, "PING": 2}, CATALOG=1, TAGS=2),
-        settings={"url": f"https://{HOST}", "speaks": lambda settings: EcrDialect(settings, Signs())},
-    ),
+    "ecr": Budget(*lists(once={"TOKEN": 1, "PING": 2}, CATALOG=1, TAGS=2)),
     # What kind of owner it is, and what it has; then one page for each of the two.
-    "github": Vendor(
-        GithubRegistry,
-        *lists(once={"VENDOR": 1}, CATALOG=1, TAGS=2),
-        settings={"namespaces": ("acme",), "username": "reader", "password": TOKEN},
-    ),
+    "github": Budget(*lists(once={"VENDOR": 1}, CATALOG=1, TAGS=2)),
     # acme and both below it; then one answer for each of the two.
-    "google": Vendor(GoogleRegistry, *lists(CATALOG=3, TAGS=2), settings={"namespaces": ("acme",)}),
+    "google": Budget(*lists(CATALOG=3, TAGS=2)),
 }
 
 
-def fill(registry: SampleRegistry) -> None:
-    """Two repositories: an index under two tags with an SBOM, an untagged image, a tagged one, and a tool."""
-    index = make_index([image("amd"), image("arm", architecture="arm64")])
-    push(registry, WEB, index, "v1", "latest")
-    push(registry, WEB, image("untagged"))
-    push(registry, WEB, make_sbom(index))
-    push(registry, WEB, image("old"), "v0")
-    push(registry, TOOL, image("tool"), "v1")
-
-
-@pytest.mark.parametrize("name", VENDORS)
+@pytest.mark.parametrize("name", BUDGETS)
 async def test_crawls(name: str) -> None:
     """A first crawl costs the lists, and one GET for each manifest and config; a later one the lists."""
-    vendor = VENDORS[name]
-    registry = vendor.make()
+    budget, double = BUDGETS[name], DOUBLES[name]
+    registry = double.make()
     fill(registry)
-    async with open_rig(registry, dialect=name, **vendor.settings) as rig:
+    async with open_rig(registry, dialect=name, **double.settings) as rig:
         first, report = await rig.spend()
         before = rig.dump()
         later, _ = await rig.spend()
@@ -96,18 +64,18 @@ async def test_crawls(name: str) -> None:
         assert before == rig.dump()
         assert [] == rig.recount()
 
-    assert {"PING": 1, **vendor.first} == first
-    assert {"PING": 1, **vendor.later} == later
-    assert ("COMPLETE" == completeness) is vendor.is_complete
+    assert {"PING": 1, **budget.first} == first
+    assert {"PING": 1, **budget.later} == later
+    assert ("COMPLETE" == completeness) is budget.is_complete
 
 
-@pytest.mark.parametrize("name", [name for name, vendor in VENDORS.items() if vendor.is_complete])
+@pytest.mark.parametrize("name", [name for name, budget in BUDGETS.items() if budget.is_complete])
 async def test_what_is_listed_no_more(name: str) -> None:
     """A manifest that a whole list lacks is absent, and a tag that moved leaves what it named dangling."""
-    vendor = VENDORS[name]
-    registry = vendor.make()
+    double = DOUBLES[name]
+    registry = double.make()
     fill(registry)
-    async with open_rig(registry, dialect=name, **vendor.settings) as rig:
+    async with open_rig(registry, dialect=name, **double.settings) as rig:
         await rig.crawl()
         registry.delete_manifest(WEB, image("untagged").digest)
         push(registry, WEB, image("new"), "v0")
