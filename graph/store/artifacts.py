@@ -17,7 +17,7 @@ from graph.store.conditions import artifact_narrowing, is_below
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, LocksColumn, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
 from graph.store.ranking import rank_pages
 from graph.store.rows import ArtifactRow
 from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
@@ -223,6 +223,7 @@ def _read_pages(
     return read_pages(db, parents, ARTIFACTS, members, sort, request)
 
 
+@keep_list
 def _owned_by(
     visibility: Visibility,
     owner: Table,
@@ -235,6 +236,7 @@ def _owned_by(
     return Members(f"{owner.name}.artifacts", _item, _item.c.id, parent, (present, *conditions)), sort
 
 
+@keep_list
 def _in_namespace(
     visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
 ) -> tuple[Members, Sort]:
@@ -243,6 +245,7 @@ def _in_namespace(
     return replace(members, name="namespace.artifacts", source=source, parent=_above.c.id), sort
 
 
+@keep_list
 def _in_registry(
     visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
 ) -> tuple[Members, Sort]:
@@ -261,6 +264,7 @@ def _is_many(part: Served, keys: KeySet) -> ColumnElement[bool]:
     return has_many(_counted, keys, [*shown, *part.conditions(columns_of(_counted))])
 
 
+@keep_list
 def _of_layer(
     visibility: Visibility, filter: ArtifactFilter | None, order: Order[ArtifactOrder] | None
 ) -> tuple[Members, Sort]:

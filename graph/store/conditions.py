@@ -14,7 +14,6 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     FromClause,
     ScalarSelect,
     and_,
@@ -89,18 +88,20 @@ class Narrowing:
         return EVERYWHERE if column is None else self.ranges.get(column, EVERYWHERE)
 
 
-def repository_narrowing(db: Connection, filter: RepositoryFilter, table: FromClause) -> Narrowing:
+def repository_narrowing(engine: str, filter: RepositoryFilter, table: FromClause) -> Narrowing:
     """Return what the filter says of rows of `repository`."""
     names = _name_range(filter.name, filter.name_prefix)
     if filter.namespace is not None:
         names = names.meet(starting_with(f"{filter.namespace}/"))
     changed = _times(filter.changed_since, filter.changed_before)
-    return Narrowing(table, _name_conditions(db, filter.name, table), {"name": names, "changed_at": changed})
+    return Narrowing(
+        table, _name_conditions(engine, filter.name, table), {"name": names, "changed_at": changed}
+    )
 
 
-def tag_narrowing(db: Connection, filter: TagFilter, table: FromClause) -> Narrowing:
+def tag_narrowing(engine: str, filter: TagFilter, table: FromClause) -> Narrowing:
     """Return what the filter says of rows of `tag`."""
-    conditions = _name_conditions(db, filter.name, table)
+    conditions = _name_conditions(engine, filter.name, table)
     if not filter.include_referrer_tags:
         conditions.append(table.c.is_referrer_tag == false())
     return Narrowing(table, conditions, {"name": _name_range(filter.name, filter.name_prefix)})
@@ -149,9 +150,9 @@ def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
     return column.contains(text, autoescape=True)
 
 
-def matches(db: Connection, column: ColumnElement[str], glob: str) -> ColumnElement[bool]:
+def matches(engine: str, column: ColumnElement[str], glob: str) -> ColumnElement[bool]:
     """Return the condition that the column matches the glob as a whole; case matters."""
-    if db.dialect.name == "postgresql":
+    if engine == "postgresql":
         escaped = "".join(rf"\{character}" if character in r"\%_" else character for character in glob)
         return column.like(escaped.replace("*", "%").replace("?", "_"), escape="\\")
     # SQLite's LIKE ignores case. Its GLOB has our two wildcards and one thing more, sets in brackets. Adding
@@ -217,8 +218,8 @@ def is_unknown(table: FromClause) -> ColumnElement[Any]:
     return and_(table.c.absent_at.is_(None), literal_column(f"NOT {name}.has_manifest"))
 
 
-def _name_conditions(db: Connection, glob: str | None, table: FromClause) -> list[ColumnElement[bool]]:
-    return [] if glob is None else [matches(db, table.c.name, glob)]
+def _name_conditions(engine: str, glob: str | None, table: FromClause) -> list[ColumnElement[bool]]:
+    return [] if glob is None else [matches(engine, table.c.name, glob)]
 
 
 def _name_range(glob: str | None, prefix: str | None) -> Range:

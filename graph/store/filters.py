@@ -137,8 +137,10 @@ class ArtifactFilter:
         """Raise InvalidFilterError if it is too long or contradicts itself."""
         if self.is_tagged and self.untagged is not None:
             raise InvalidFilterError("tagged artifacts have no reason to be untagged: give one or the other")
-        _check_choices("untagged", self.untagged)
-        _check_choices("kinds", self.kinds)
+        for name in ("untagged", "kinds"):
+            _check_choices(name, chosen := getattr(self, name))
+            # What is described once for each filter is found again by it.
+            object.__setattr__(self, name, None if chosen is None else frozenset(chosen))
         _check_text("artifact_type", self.artifact_type, MAX_VALUE_LENGTH)
         _check_text("os", self.os, MAX_VALUE_LENGTH)
         _check_text("architecture", self.architecture, MAX_VALUE_LENGTH)

@@ -23,7 +23,7 @@ from graph.store.conditions import is_below, is_layer, is_present_layer, layer_n
 from graph.store.filters import LayerFilter, LayerOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
 from graph.store.rows import LayerRow
 from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
@@ -144,6 +144,7 @@ def count_namespace_layers(
     return count_members(db, namespace_keys, members)
 
 
+@keep_list
 def _along_index(
     visibility: Visibility, filter: LayerFilter, order: Order[LayerOrder]
 ) -> tuple[Members, Sort]:
@@ -160,6 +161,7 @@ def _is_many(part: Served, keys: KeySet) -> ColumnElement[bool]:
     return has_many(_counted, keys, [*shown, *part.conditions(columns_of(_counted))])
 
 
+@keep_list
 def _in_registry(
     visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None = None
 ) -> tuple[Members, Sort]:
@@ -168,6 +170,7 @@ def _in_registry(
     return Members("registry.layers", _item, _item.c.id, _item.c.registry_id, (*shown, *conditions)), sort
 
 
+@keep_list
 def _in_repository(
     visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
 ) -> tuple[Members, Sort]:
@@ -178,6 +181,7 @@ def _in_repository(
     return Members("repository.layers", source, _holder.c.blob_id, parent, (*shown, *conditions)), sort
 
 
+@keep_list
 def _in_namespace(
     visibility: Visibility, filter: LayerFilter | None, order: Order[LayerOrder] | None
 ) -> tuple[Members, Sort]:
@@ -210,6 +214,7 @@ def _is_visible(visibility: Visibility, table: FromClause) -> ColumnElement[bool
     return exists().where(held.c.blob_id == table.c.id, visibility.restrict(held.c.repository_id))
 
 
+@keep_list
 def layer_listing(visibility: Visibility) -> Listing[LayerRow]:
     """Return what the row of a layer is made of, for that view."""
     counts = (blob.c.artifact_count, blob.c.repository_count, blob.c.saved_bytes)

@@ -73,7 +73,7 @@ class Join:
     is_outer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # equal is what is the same: columns do not compare
 class Listing(Generic[R]):
     """What a row is made of: `make` gets `columns` in their order, `key` is unique in `table`."""
 

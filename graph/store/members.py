@@ -191,7 +191,7 @@ def find_repositories_by_glob(
     """
     branches: list[Select[Any]] = []
     for position, (registry_key, narrowed) in enumerate(globs):
-        conditions = repository_narrowing(db, narrowed, repository).beside()
+        conditions = repository_narrowing(db.dialect.name, narrowed, repository).beside()
         shown = (repository.c.absent_at.is_(None), visibility.restrict(repository.c.id))
         branches.append(
             select(literal_column(str(position)), *_REPOSITORY_COLUMNS).where(

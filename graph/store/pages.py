@@ -15,17 +15,20 @@ run of their own, beside the run of those that have it: each run is a plain walk
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Connection,
     FromClause,
+    Integer,
     Select,
     Text,
     and_,
+    bindparam,
     case,
     func,
     literal,
@@ -40,17 +43,23 @@ from graph.errors import InvalidPageError
 from graph.store.conditions import EVERYWHERE, Range
 from graph.store.cursors import Cursor, SortValue, decode_cursor, encode_cursor
 from graph.store.filters import Order
-from graph.store.keys import KeySet, key_set
+from graph.store.keys import KeySet, key_parameter, key_value
 from graph.store.listings import Listing
 from graph.store.ways import ONE_WAY, Way, hide, raw
 
+P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 # A row as it was found: the value it is sorted by, its key, and what it shows.
 _Found: TypeAlias = tuple[SortValue, int, R]
 
 # Rows of one page. The graph allows fewer; this is what the store promises to cut well.
 MAX_PAGE_SIZE = 1_000
+
+# Descriptions of lists that each function keeps: of those without a filter one for every order, a dozen at
+# most, and of some with one.
+KEPT_LISTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +93,12 @@ class Page(Generic[R]):
     has_previous: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Members:
     """Which rows each parent has, as the inner query reads them: from aliases, apart from those of a Listing.
 
     `key` equals the Listing's. Each of the `ways` to them gives the same rows, and one at a time is taken.
+    `statements` are those that were built for them and can be run again: `keep_list`.
     """
 
     name: str  # what cursors call the list
@@ -97,9 +107,19 @@ class Members:
     parent: ColumnElement[int]
     conditions: tuple[ColumnElement[bool], ...] = ()
     ways: tuple[Way, ...] = ONE_WAY
+    statements: dict[tuple[object, ...], Select[Any]] = field(init=False, repr=False, default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+def keep_list(describe: Callable[P, T]) -> Callable[P, T]:
+    """Have a function that describes a list give the description that it made for the same arguments.
+
+    To build the statement for a page takes four times as long as to run it, and one that is there already is
+    found with its description. All arguments are hashable.
+    """
+    return lru_cache(maxsize=KEPT_LISTS)(describe)  # type: ignore[return-value]  # typeshed has no ParamSpec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sort:
     """How a list is sorted: by `inner`, which is `outer` where the rows are read, then by key.
 
@@ -155,7 +175,7 @@ class _Part:
     before: Cursor | None = None
     is_inclusive: bool = False
     is_backward: bool = False
-    limit: int = 1
+    limit: int | ColumnElement[int] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,16 +313,31 @@ def read_pages(
         None if text is None else decode_cursor(text, label, sort.kind, sort.is_nullable)
         for text in (request.after, request.before)
     )
-    keys = key_set(db, parents)
-    selected = _Inner(db.dialect.name, keys, members, sort).select(_parts(request, after, before))
-    value = literal_column("NULL") if sort.outer is None else sort.outer
-    statement = select(keys.value, value, listing.key, *listing.columns).select_from(
-        _join_members(db, keys, selected, listing)
-    )
+    engine = db.dialect.name
+    place = (engine, listing, sort, request.is_backward)
+    is_kept = after is None and before is None
+    statement = members.statements.get(place) if is_kept else None
+    if statement is None:
+        parts = _parts(request, after, before)
+        statement = _page_statement(engine, listing, members, sort, parts)
+        if is_kept:
+            members.statements[place] = statement
+    asked = {"keys": key_value(engine, parents), "limit": request.size + 1}
     found: dict[int, list[_Found[R]]] = {parent: [] for parent in parents}
-    for parent, sorted_by, key, *fields in db.execute(statement):
+    for parent, sorted_by, key, *fields in db.execute(statement, asked):
         found[parent].append((sorted_by, key, listing.make(*fields)))
     return [cut_page(found[parent], sort, label, request, after, before) for parent in parents]
+
+
+def _page_statement(
+    engine: str, listing: Listing[Any], members: Members, sort: Sort, parts: Iterator[_Part]
+) -> Select[Any]:
+    keys = key_parameter(engine)
+    selected = _Inner(engine, keys, members, sort).select(parts)
+    value = literal_column("NULL") if sort.outer is None else sort.outer
+    return select(keys.value, value, listing.key, *listing.columns).select_from(
+        _join_members(engine, keys, selected, listing)
+    )
 
 
 def merge_pages(pages: Sequence[Page[R]], rank: Callable[[R], Any], request: PageRequest) -> Page[R]:
@@ -324,16 +359,21 @@ def merge_pages(pages: Sequence[Page[R]], rank: Callable[[R], Any], request: Pag
 
 def count_members(db: Connection, parents: Sequence[int], members: Members) -> list[int]:
     """Return the length of each parent's list, aligned with `parents`; all of it is read."""
-    keys = key_set(db, parents)
-    conditions = _Inner(db.dialect.name, keys, members, Sort("")).conditions
-    inner = select(func.count()).select_from(members.source).where(*conditions)
-    statement = select(keys.value, inner.correlate(keys.source).scalar_subquery()).select_from(keys.source)
-    counts = {parent: count for parent, count in db.execute(statement)}  # noqa: C416  # mypy: dict() of Rows
+    engine = db.dialect.name
+    statement = members.statements.get((engine,))
+    if statement is None:
+        keys = key_parameter(engine)
+        inner = select(func.count()).select_from(members.source)
+        inner = inner.where(*_Inner(engine, keys, members, Sort("")).conditions).correlate(keys.source)
+        statement = select(keys.value, inner.scalar_subquery()).select_from(keys.source)
+        members.statements[(engine,)] = statement
+    found = db.execute(statement, {"keys": key_value(engine, parents)})
+    counts = {parent: count for parent, count in found}  # noqa: C416  # mypy: dict() of Rows
     return [counts[parent] for parent in parents]
 
 
 def _parts(request: PageRequest, after: Cursor | None, before: Cursor | None) -> Iterator[_Part]:
-    yield _Part(after, before, False, request.is_backward, request.size + 1)
+    yield _Part(after, before, False, request.is_backward, bindparam("limit", type_=Integer))
     # One row at or beyond a cursor tells that the list goes on there; the cursor's own row may be gone.
     if after is not None:
         yield _Part(before=after, is_inclusive=True, is_backward=True)
@@ -342,9 +382,9 @@ def _parts(request: PageRequest, after: Cursor | None, before: Cursor | None) ->
 
 
 def _join_members(
-    db: Connection, keys: KeySet, selected: Select[Any] | CompoundSelect[Any], listing: Listing[R]
+    engine: str, keys: KeySet, selected: Select[Any] | CompoundSelect[Any], listing: Listing[R]
 ) -> FromClause:
-    if db.dialect.name == "postgresql":
+    if engine == "postgresql":
         lateral = selected.lateral("members")
         return listing.join_to(keys.source.join(lateral, true()), listing.key == lateral.c.member)
     return listing.join_to(keys.source, listing.key.in_(selected))

@@ -19,6 +19,7 @@ from graph.store.pages import (
     PageRequest,
     Sort,
     count_members,
+    keep_list,
     merge_pages,
     read_pages,
     sort_by,
@@ -102,7 +103,7 @@ def page_repositories(
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
     """Return a page of each registry's present repositories; by name unless told."""
-    members, sort = _along_index(db, visibility, filter or _ALL, order or _BY_NAME)
+    members, sort = _along_index(db.dialect.name, visibility, filter or _ALL, order or _BY_NAME)
     return read_pages(db, registry_keys, REPOSITORIES, members, sort, request)
 
 
@@ -115,7 +116,7 @@ def count_repositories(
     """Return how many present repositories of each registry the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, registry_keys, registry.c.id, registry.c.repository_count)
-    members, _ = _in_registry(db, visibility, filter, _BY_FIRST_SIGHT)
+    members, _ = _in_registry(db.dialect.name, visibility, filter, _BY_FIRST_SIGHT)
     return count_members(db, registry_keys, members)
 
 
@@ -128,7 +129,7 @@ def page_namespace_repositories(
     order: Order[RepositoryOrder] | None = None,
 ) -> list[Page[RepositoryRow]]:
     """Return a page of the present repositories below each namespace, at any depth; by name unless told."""
-    members, sort = _in_namespace(db, visibility, filter, order or _BY_NAME)
+    members, sort = _in_namespace(db.dialect.name, visibility, filter, order or _BY_NAME)
     return read_pages(db, namespace_keys, REPOSITORIES, members, sort, request)
 
 
@@ -141,7 +142,7 @@ def count_namespace_repositories(
     """Return how many present repositories below each namespace the filter keeps."""
     if visibility.is_everything and (filter or _ALL) == _ALL:
         return load_counts(db, namespace_keys, namespace.c.id, namespace.c.repository_count)
-    members, _ = _in_namespace(db, visibility, filter, _BY_FIRST_SIGHT)
+    members, _ = _in_namespace(db.dialect.name, visibility, filter, _BY_FIRST_SIGHT)
     return count_members(db, namespace_keys, members)
 
 
@@ -187,22 +188,24 @@ def _shown(visibility: Visibility) -> tuple[ColumnElement[bool], ...]:
     return (_item.c.absent_at.is_(None), visibility.restrict(_item.c.id))
 
 
+@keep_list
 def _in_registry(
-    db: Connection, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
+    engine: str, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
 ) -> tuple[Members, Sort]:
-    narrowing = repository_narrowing(db, filter or _ALL, _item)
+    narrowing = repository_narrowing(engine, filter or _ALL, _item)
     column = _COLUMN_OF[order.field]
     conditions = (*_shown(visibility), *narrowing.beside(column))
     members = Members("registry.repositories", _item, _item.c.id, _item.c.registry_id, conditions)
     return members, sort_by(order, column, _item, repository, narrowing.range_of(column))
 
 
+@keep_list
 def _along_index(
-    db: Connection, visibility: Visibility, filter: RepositoryFilter, order: Order[RepositoryOrder]
+    engine: str, visibility: Visibility, filter: RepositoryFilter, order: Order[RepositoryOrder]
 ) -> tuple[Members, Sort]:
-    members, sort = _in_registry(db, visibility, None, order)
+    members, sort = _in_registry(engine, visibility, None, order)
     column = _COLUMN_OF[order.field]
-    narrowing = repository_narrowing(db, filter, _item)
+    narrowing = repository_narrowing(engine, filter, _item)
     ways = choose_ways(narrowing.served_beside(column), _item, _is_many, by_key=column is None)
     members = replace(members, conditions=(*members.conditions, *narrowing.conditions), ways=ways)
     return members, replace(sort, within=narrowing.range_of(column))
@@ -213,14 +216,16 @@ def _is_many(part: Served, keys: KeySet) -> ColumnElement[bool]:
     return has_many(_counted, keys, [*shown, *part.conditions(columns_of(_counted))])
 
 
+@keep_list
 def _in_namespace(
-    db: Connection, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
+    engine: str, visibility: Visibility, filter: RepositoryFilter | None, order: Order[RepositoryOrder]
 ) -> tuple[Members, Sort]:
     source = _above.join(_item, is_below(_item, _above))
-    members, sort = _in_registry(db, visibility, filter, order)
+    members, sort = _in_registry(engine, visibility, filter, order)
     return replace(members, name="namespace.repositories", source=source, parent=_above.c.id), sort
 
 
+@keep_list
 def _of_layer(visibility: Visibility, order: Order[RepositoryOrder]) -> tuple[Members, Sort]:
     column = _COLUMN_OF[order.field]
     condition = visibility.restrict(_holder.c.repository_id)

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, type_coerce
 from graph.store.conditions import tag_narrowing
 from graph.store.filters import Order, TagFilter, TagOrder
 from graph.store.listings import Join, Listing, LocksColumn, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
 from graph.store.rows import TagRow
 from graph.store.tables import artifact, repository, tag
 from graph.store.visibility import Visibility
@@ -135,16 +135,23 @@ def _page(
     order: Order[TagOrder] | None,
 ) -> list[Page[TagRow]]:
     order = order or _BY_NAME
-    narrowing = tag_narrowing(db, filter or _ORDINARY, _item)
+    members, sort = _of_owner(db.dialect.name, visibility, owner, filter or _ORDINARY, order)
+    listing = _WITH_ARTIFACT if order.field is TagOrder.CREATED else TAGS
+    return read_pages(db, keys, listing, members, sort, request)
+
+
+@keep_list
+def _of_owner(
+    engine: str, visibility: Visibility, owner: str, filter: TagFilter, order: Order[TagOrder]
+) -> tuple[Members, Sort]:
+    narrowing = tag_narrowing(engine, filter, _item)
     if order.field is TagOrder.CREATED:
         members = _members(visibility, owner, narrowing.beside())
         source = _item.outerjoin(_item_named, _item_named.c.id == _item.c.artifact_id)
-        sort = sort_by(order, "created_at", _item_named, _named)
-        return read_pages(db, keys, _WITH_ARTIFACT, replace(members, source=source), sort, request)
+        return replace(members, source=source), sort_by(order, "created_at", _item_named, _named)
     column = _COLUMN_OF[order.field]
     members = _members(visibility, owner, narrowing.beside(column))
-    sort = sort_by(order, column, _item, tag, narrowing.range_of(column))
-    return read_pages(db, keys, TAGS, members, sort, request)
+    return members, sort_by(order, column, _item, tag, narrowing.range_of(column))
 
 
 def _count(
@@ -152,7 +159,7 @@ def _count(
 ) -> list[int]:
     if visibility.is_everything and (filter or _ORDINARY) == _ORDINARY:
         return load_counts(db, keys, owner.c.id, owner.c.tag_count)
-    conditions = tag_narrowing(db, filter or _ORDINARY, _item).beside()
+    conditions = tag_narrowing(db.dialect.name, filter or _ORDINARY, _item).beside()
     return count_members(db, keys, _members(visibility, owner.name, conditions))
 
 
