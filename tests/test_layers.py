@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "oci": "errors | msgspec",
     "places": "errors oci",
     "settings": "errors oci places | pydantic pydantic_settings",
-    "registry": "errors oci places settings | httpx httpx_aiohttp aiohttp yarl stamina botocore",
+    "registry": "errors oci places settings | httpx httpx_aiohttp aiohttp yarl stamina azure botocore",
     "store": "errors oci settings | sqlalchemy alembic sqlite3 zstandard",
     "sync": "errors oci settings registry store",
     "schema": "errors oci settings store sync | strawberry graphql",

@@ -32,7 +32,7 @@ from graph.oci.reference import RegistryName
 from graph.registry.headers import Challenge
 from graph.registry.ledger import RequestKind
 from graph.registry.origin import DEFAULT_PORTS, Origin, parse_origin, resolve_url
-from graph.registry.wire import JSON_TYPES, MAX_TOKEN_BYTES, Reply, Request, explain
+from graph.registry.wire import CATALOG_SCOPE, JSON_TYPES, MAX_TOKEN_BYTES, Reply, Request, explain
 
 # Token servers that are known to be on another host than their registry. Evidence: Docker Hub's published
 # pull documentation (auth.docker.io/token), GitLab's container registry documentation
@@ -55,6 +55,11 @@ MAX_SCOPE_LENGTH = 2048
 
 # Docker's convention: this user name says that the password is a refresh token ("identity token").
 IDENTITY_TOKEN_USER = "<token>"
+# Azure's convention for the same, since `docker login` wants a user (Azure/acr, docs/AAD-OAuth.md). The
+# registry takes it for a grant of its published interface, and never as Basic on its own paths.
+AZURE_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
+# Ours: the password is a token of Microsoft Entra ID, to be exchanged for a refresh token (`entra.py`).
+ENTRA_TOKEN_USER = "<entra>"
 CLIENT_ID = "ocigraph"
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -73,7 +78,12 @@ class Credentials:
     @property
     def is_identity_token(self) -> bool:
         """The password is a refresh token, good for the token server only."""
-        return self.username == IDENTITY_TOKEN_USER
+        return self.username in (IDENTITY_TOKEN_USER, AZURE_TOKEN_USER)
+
+    @property
+    def is_entra_token(self) -> bool:
+        """The password is a token of Microsoft Entra ID, good for nothing but to be exchanged."""
+        return self.username == ENTRA_TOKEN_USER
 
     def authorization(self) -> str:
         """The value of a Basic Authorization header (RFC 7617), in UTF-8."""
@@ -128,7 +138,7 @@ def choose_scheme(
             service, scope = challenge.parameters.get("service"), challenge.parameters.get("scope")
             return Bearer(realm, service or None, scope or None)
     if any(challenge.scheme == "basic" for challenge in challenges):
-        if credentials is not None and not credentials.is_identity_token:
+        if credentials is not None and not (credentials.is_identity_token or credentials.is_entra_token):
             return Basic()
         refusal = "asks for a user and password, and the settings have none"
     raise ValueError(refusal)
@@ -196,15 +206,18 @@ def token_flow(
     Raises RegistryDeniedError when the credentials are refused, RegistryError for other answers.
     """
     if credentials is not None and credentials.is_identity_token:
+        # For `/v2/` no challenge names a scope, and Azure's interface demands one of a grant. A token that
+        # allows less than this one is given all the same.
+        scope = scope or CATALOG_SCOPE
         request = _post_request(registry, bearer, scope, {"refresh_token": credentials.password})
-        return _read_token(request, (yield request), now)
+        return read_token(request, (yield request), now)
     request = _get_request(registry, bearer, scope, credentials)
     reply = yield request
     if reply.status in (404, 405) and credentials is not None:
         grant = {"username": credentials.username, "password": credentials.password}
         request = _post_request(registry, bearer, scope, grant)
         reply = yield request
-    return _read_token(request, reply, now)
+    return read_token(request, reply, now)
 
 
 def ask_for_token(
@@ -212,7 +225,7 @@ def ask_for_token(
 ) -> Generator[Request, Reply, Token]:
     """Get a token of a vendor's own API, for the login that a JSON document holds."""
     request = replace(_token_request(registry, "POST", url, None, None), json=document)
-    return _read_token(request, (yield request), now)
+    return read_token(request, (yield request), now)
 
 
 def _get_request(
@@ -233,7 +246,12 @@ def _post_request(
     form |= {"client_id": CLIENT_ID, "service": bearer.service or "", **grant}
     if scope:
         form["scope"] = scope
-    return _token_request(registry, "POST", bearer.realm, None, urlencode(form))
+    return grant_request(registry, bearer.realm, form)
+
+
+def grant_request(registry: RegistryName, url: str, form: dict[str, str]) -> Request:
+    """A grant, as a form, to a token server whose URL has been pinned."""
+    return _token_request(registry, "POST", url, None, urlencode(form))
 
 
 def _token_request(
@@ -251,7 +269,13 @@ def _token_request(
     )
 
 
-def _read_token(request: Request, reply: Reply, now: datetime) -> Token:
+def read_token(
+    request: Request, reply: Reply, now: datetime, names: Sequence[str] = ("token", "access_token")
+) -> Token:
+    """The token that a token server gives under the first of these names that has one.
+
+    Raises RegistryDeniedError when it refuses, RegistryError for other answers.
+    """
     if 300 <= reply.status < 400:
         # Following it would carry the password along (go-containerregistry #2292).
         reason = "has a token server that redirects, which is never followed"
@@ -264,18 +288,40 @@ def _read_token(request: Request, reply: Reply, now: datetime) -> Token:
         document = None
     value: Any = None
     if isinstance(document, dict):
-        value = document.get("token") or document.get("access_token")
+        value = next(filter(None, map(document.get, names)), None)
     # A token goes into a header: whatever could end the header, or the request, is not a token.
     if not isinstance(value, str) or len(value) > MAX_TOKEN_LENGTH or not _VISIBLE.fullmatch(value):
         raise request.error(RegistryProtocolError, "has a token server that answers 200 without a token")
-    lifetime = _read_lifetime(document.get("expires_in"))
+    return make_token(value, document.get("expires_in"), now)
+
+
+def make_token(value: str, expires_in: Any, now: datetime) -> Token:
+    """The token, believed as long as the answer says, or else as the token itself does."""
+    lifetime = _read_lifetime(_lifetime_of_claims(value) if expires_in is None else expires_in)
     return Token(value, now + REFRESH_AFTER * lifetime, now + lifetime)
+
+
+def _lifetime_of_claims(value: str) -> Any:
+    """Seconds from `iat` to `exp` of a JWT (RFC 7519, 4.1); None where the token does not say.
+
+    Azure's token server leaves `expires_in` out. The two claims are compared with each other, as the clock
+    that they were written by need not be ours. Nothing else in the token is looked at, and its signature is
+    the registry's to check: who forges a token can only make us ask for another one sooner or later.
+    """
+    parts = value.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = decode_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return claims["exp"] - claims["iat"]
+    except (ValueError, LookupError, TypeError, MalformedManifestError):
+        return None
 
 
 def _read_lifetime(expires_in: Any) -> timedelta:
     try:
         seconds = float(expires_in)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = MIN_TOKEN_LIFETIME
     # The comparison is written so that NaN, from a text, falls to the minimum.
     seconds = min(seconds, MAX_TOKEN_LIFETIME) if seconds > MIN_TOKEN_LIFETIME else MIN_TOKEN_LIFETIME

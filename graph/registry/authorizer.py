@@ -10,6 +10,8 @@ from datetime import datetime
 from graph.errors import RegistryDeniedError
 from graph.oci.reference import RegistryName
 from graph.registry.auth import (
+    ENTRA_TOKEN_USER,
+    IDENTITY_TOKEN_USER,
     Basic,
     Bearer,
     Credentials,
@@ -19,6 +21,7 @@ from graph.registry.auth import (
     choose_scope,
     token_flow,
 )
+from graph.registry.entra import exchange_request, read_refresh_token
 from graph.registry.headers import parse_challenges
 from graph.registry.identity import IdentitySource
 from graph.registry.origin import Origin
@@ -121,6 +124,22 @@ class Authorizer:
         return (await self._tokens.obtain(key, fetch)).authorization()
 
     async def _fetch(self, bearer: Bearer, scope: str | None, credentials: Credentials | None) -> Token:
+        if credentials is None or not credentials.is_entra_token:
+            return await self._run_flow(bearer, scope, credentials)
+        key = TokenKey(f"{self._origin}/oauth2/exchange", bearer.service, ENTRA_TOKEN_USER, None)
+        refresh = await self._tokens.obtain(key, lambda: self._exchange(bearer, credentials.password))
+        try:
+            return await self._run_flow(bearer, scope, Credentials(IDENTITY_TOKEN_USER, refresh.value))
+        except RegistryDeniedError:
+            # It may have been revoked; whoever asks next gets another one.
+            self._tokens.discard(key, refresh.authorization())
+            raise
+
+    async def _exchange(self, bearer: Bearer, entra_token: str) -> Token:
+        request = exchange_request(self._registry, self._origin, bearer.service, entra_token)
+        return read_refresh_token(request, await self._send(request), self._clock())
+
+    async def _run_flow(self, bearer: Bearer, scope: str | None, credentials: Credentials | None) -> Token:
         flow = token_flow(self._registry, bearer, scope, credentials, self._clock())
         request = next(flow)
         while True:

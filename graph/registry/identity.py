@@ -15,7 +15,7 @@ from graph.errors import SettingsError
 from graph.registry.auth import Credentials
 from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file
 from graph.registry.credential_helper import ask_helper
-from graph.settings import RegistrySettings
+from graph.settings import IdentityProvider, RegistrySettings
 
 # Seconds that a helper's answer is believed. The shortest-lived that helpers are known to give, those of
 # Google, last an hour and may be half over.
@@ -88,8 +88,12 @@ class FileIdentity:
 def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> IdentitySource:
     """Where the settings say that it is written down who we are; nowhere is anonymous.
 
-    Raises SettingsError when a file that they name cannot be used.
+    Raises SettingsError when a file that they name cannot be used, or what they ask for is not installed.
     """
+    if settings.identity is IdentityProvider.AZURE:
+        from graph.registry.entra import open_entra_identity  # which knows what an identity is from here
+
+        return open_entra_identity(settings.name, clock)
     if settings.username is not None and settings.password is not None:
         credentials = Credentials(settings.username, settings.password.get_secret_value())
         file = f" ({settings.password_file})" if settings.password_file is not None else ""

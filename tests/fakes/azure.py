@@ -5,6 +5,7 @@ recorded: a Link that keeps an empty `orderby=`, times with seven digits of a se
 there is nothing, a manifest's tags told up to ten.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,15 @@ from urllib.parse import urlencode
 
 from graph.sample import SampleRegistry
 from graph.sample.answers import Answer, RefusedError, Request, json_answer
+from graph.sample.holdings import StoredRepository
 
 # Items of a page where `n` is missing (Azure/azure-powershell #22922), and the most there are of any.
 PAGE_SIZE = 100
 
 # Tags told with a manifest (Azure/azure-cli #7438).
 TAGS_OF_MANIFEST = 10
+
+_PLATFORM = ("architecture", "os")
 
 _LIST = re.compile(r"/acr/v1/(?P<name>.+)/(?P<kind>_tags|_manifests)(?:/(?P<item>[^/]+))?")
 _REPOSITORY = re.compile(r"/acr/v1/(?P<name>[^_].*)")
@@ -119,9 +123,29 @@ class AzureRegistry(SampleRegistry):
         tags = [tag for tag, target in sorted(stored.tags.items()) if target == digest]
         shown = {
             "digest": digest,
-            "imageSize": 0,
+            **_describe(stored, digest),
             **self._times(name, digest),
             "mediaType": stored.manifests[digest].media_type,
             "changeableAttributes": self._facts(name, digest).attributes,
         }
         return {**shown, "tags": tags[:TAGS_OF_MANIFEST]} if tags else shown
+
+
+def _describe(stored: StoredRepository, digest: str) -> dict[str, Any]:
+    """What the registry reads out of a manifest: what the image weighs and runs on, what an index lists."""
+    try:
+        document = json.loads(stored.manifests[digest].data)
+    except ValueError:
+        return {"imageSize": 0}
+    if "manifests" in document:
+        references = [
+            {"digest": each["digest"], **{key: each.get("platform", {}).get(key) for key in _PLATFORM}}
+            for each in document["manifests"]
+        ]
+        return {"imageSize": 0, "references": references}
+    config = document.get("config", {})
+    size = sum(each.get("size", 0) for each in [config, *document.get("layers", [])])
+    blob = stored.blobs.get(config.get("digest", ""))
+    facts = json.loads(blob.data) if blob is not None and blob.data else {}
+    platform = {key: facts.get(key) for key in _PLATFORM}
+    return {"imageSize": size, **platform, "configMediaType": config.get("mediaType")}

@@ -105,6 +105,8 @@ def test_identity_token_by_post() -> None:
         "client_id": ["ocigraph"],
         "service": ["registry.example"],
         "refresh_token": ["refresh-me"],
+        # Azure's interface demands one.
+        "scope": ["registry:catalog:*"],
     } == parse_qs(post.form or "")
 
 

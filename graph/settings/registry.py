@@ -1,0 +1,206 @@
+"""What the operator chose about one registry: where it is, who we are to it, what to read of it and when.
+
+Rules of this file: nothing is opened here but the files of secrets that are named. Each rule stands at one
+field, though some look at an earlier one too: a validator of the whole model would not run, and so not tell
+its mistake, before every other is mended.
+"""
+
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from graph.errors import InvalidNameError
+from graph.oci.reference import RegistryName, parse_registry_name
+from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout, parse_place
+
+# A password is a line; a file that holds more than this is not one (an Entra or ECR token has about 3 KiB).
+MAX_SECRET_BYTES = 64 * 1024
+
+
+# What `dialect` says when nobody chose one.
+AUTOMATIC_DIALECT = "auto"
+
+
+# An owner's name reaches the path of a request: what GitHub, Docker Hub, Quay, Harbor and GitLab allow in
+# one, with groups below groups, and nothing that leads to another path.
+_NAMESPACE = re.compile(r"[A-Za-z0-9_][\w.-]{0,254}(/[A-Za-z0-9_][\w.-]{0,254}){0,20}", re.ASCII)
+
+
+class IdentityProvider(StrEnum):
+    """Who can be asked who we are, where neither a password nor a file says it."""
+
+    AZURE = "azure"
+
+
+def read_secret(path: Path) -> str:
+    """The line that the file holds; OSError or ValueError where there is none."""
+    with path.open("rb") as file:
+        data = file.read(MAX_SECRET_BYTES + 1)
+    if len(data) > MAX_SECRET_BYTES:
+        raise ValueError(f"{path} holds more than {MAX_SECRET_BYTES} bytes")
+    secret = data.decode().strip()
+    if not secret:
+        raise ValueError(f"{path} is empty")
+    return secret
+
+
+class RegistrySettings(BaseModel):
+    """How to reach one registry."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(
+        description="Where the registry is: `https://host[:port]`; plain http must be written out. Or images "
+        "on disk: `oci:path` (a layout, a directory or a tar) or `docker-archive:path` (of `docker save`)."
+    )
+    name: RegistryName = Field(
+        default=RegistryName(""),
+        validate_default=True,
+        description="What the API calls it. Default: the host and port of `url`, or the name of the file.",
+    )
+    dialect: str = Field(
+        default=AUTOMATIC_DIALECT,
+        description="Which vendor's additions it speaks; `oci` is the plain API. `auto`: told by the host.",
+    )
+    namespaces: tuple[str, ...] = Field(
+        default=(),
+        description="Whose repositories to list, where a vendor lists them by owner: an organisation, a "
+        "project.",
+    )
+    api_url: str | None = Field(
+        default=None,
+        description="Where the vendor's own API is, if not where the vendor has it: "
+        "`https://host[:port][/path]`. The login goes there too.",
+    )
+    username: str | None = Field(default=None, description="The user to log in as; none: anonymous.")
+    password_file: Path | None = Field(default=None, description="A file that holds the password.")
+    password: SecretStr | None = Field(
+        default=None, validate_default=True, description="The password or token of `username`."
+    )
+    auth_file: Path | None = Field(
+        default=None,
+        description="A `config.json` of Docker or `auth.json` of containers to take the login from, with the "
+        "credential helpers it names. Read only when named here.",
+    )
+    identity: IdentityProvider | None = Field(
+        default=None,
+        description="`azure`: log in as Microsoft Entra ID knows this machine or its user, for which "
+        "`ocigraph[azure]` has to be installed. Never unless named here.",
+    )
+    token_hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Other hosts the registry's token server may be on; the password goes there too.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="Certificates (PEM) of authorities to trust besides the system's, for this registry.",
+    )
+    client_certificate: Path | None = Field(
+        default=None, description="A certificate (PEM) to show to the registry, its key with it or apart."
+    )
+    client_key: Path | None = Field(
+        default=None, description="The key (PEM) of `client_certificate`, where that does not hold it."
+    )
+    skip_tls_verification: bool = Field(
+        default=False,
+        description="Believe any certificate: whoever is in between reads the password and makes up answers.",
+    )
+    proxy: str | None = Field(
+        default=None,
+        description="An HTTP proxy, `http://host:port`, for every request to this registry. No variable such "
+        "as `HTTPS_PROXY` is looked at.",
+    )
+    concurrency: int = Field(default=16, ge=1, le=256, description="Requests under way at once.")
+    page_size: int = Field(
+        default=1000, ge=1, le=10_000, description="Names to ask for a page; made smaller on refusal."
+    )
+    timeout: float = Field(default=30, gt=0, le=3600, description="Seconds for one whole request.")
+
+    @property
+    def layout(self) -> tuple[LayoutKind, Path] | None:
+        """The images on disk that take the place of a registry."""
+        return parse_layout(self.url)
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        return parse_place(url)
+
+    @field_validator("namespaces")
+    @classmethod
+    def _check_namespaces(cls, namespaces: tuple[str, ...]) -> tuple[str, ...]:
+        for namespace in namespaces:
+            if not _NAMESPACE.fullmatch(namespace):
+                raise ValueError(f"{namespace!r} is not the name of an owner, nor several between slashes")
+        return namespaces
+
+    @field_validator("api_url")
+    @classmethod
+    def _check_api_url(cls, url: str | None) -> str | None:
+        return None if url is None else parse_api_url(url)
+
+    @field_validator("name")
+    @classmethod
+    def _name_after_host(cls, name: str, info: ValidationInfo) -> RegistryName:
+        if not name and "url" not in info.data:
+            return RegistryName("")  # the url is wrong, and told to be
+        try:
+            return parse_registry_name(name or name_of_place(info.data["url"]))
+        except InvalidNameError as error:
+            raise ValueError(str(error) if name else f"{error}; give it one") from error
+
+    @field_validator("identity")
+    @classmethod
+    def _check_identity(cls, identity: IdentityProvider | None, info: ValidationInfo) -> Any:
+        if identity is None:
+            return None
+        others = [name for name in ("username", "auth_file") if info.data.get(name) is not None]
+        if others:
+            raise ValueError(f"takes the place of {others[0]}; give one of the two")
+        if info.data.get("url", "https:").startswith("http:"):
+            raise ValueError("needs a registry at https, since it sends a token that is good elsewhere too")
+        return identity
+
+    @field_validator("ca_file", "client_certificate", "client_key")
+    @classmethod
+    def _check_file(cls, file: Path | None) -> Path | None:
+        if file is not None and not os.access(file, os.R_OK):
+            raise ValueError(f"{file} cannot be read")
+        return file
+
+    @field_validator("client_key")
+    @classmethod
+    def _need_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if key is not None and info.data.get("client_certificate") is None:
+            raise ValueError("is of use with client_certificate only")
+        return key
+
+    @field_validator("proxy")
+    @classmethod
+    def _check_proxy(cls, proxy: str | None) -> str | None:
+        if proxy is not None:
+            parts = urlsplit(proxy)
+            plain = parts.scheme == "http" and parts.hostname and parts.path in ("", "/") and not parts.query
+            if not plain or "@" in parts.netloc:
+                raise ValueError("must be http://host:port, without user or password")
+        return proxy
+
+    @field_validator("password")
+    @classmethod
+    def _read_password(cls, password: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        file = info.data.get("password_file")
+        if file is not None and password is not None:
+            raise ValueError("password and password_file were both given")
+        if file is not None:
+            try:
+                password = SecretStr(read_secret(file))
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"password_file cannot be read: {error}") from error
+        if "username" in info.data and (info.data["username"] is None) != (password is None):
+            raise ValueError("username and password belong together")
+        return password
