@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import strawberry
@@ -33,8 +34,11 @@ from graph.schema.storage import (
 )
 from graph.schema.tag import load_repositories
 from graph.store import manifests, referrers, tags
+from graph.store.filters import check_artifact_type
 from graph.store.pages import PageRequest
+from graph.store.related import related_cursors
 from graph.store.rows import ArtifactRow, ManifestRow
+from graph.store.users import ARTIFACT_USERS
 
 
 class _SubjectKey(NamedTuple):
@@ -204,6 +208,7 @@ class Artifact(Node):
     tags: TagConnection | None = batched(
         load_tags,
         key=lambda row: row.key,
+        cursors=partial(tags.tag_cursors, "artifact"),
         description="The tags that name it now; none for an untagged artifact.",
     )
     manifest: Manifest | None = batched(
@@ -260,6 +265,8 @@ class Artifact(Node):
     referrers: ReferrerConnection | None = batched(
         load_referrers,
         key=_subject_key,
+        cursors=referrers.referrer_cursors,
+        parsers={"artifact_type": lambda _, text: check_artifact_type(text)},
         description="The artifacts in this repository that refer to it, such as signatures. Read from the "
         "registry first when older than the request allows.",
     )
@@ -272,6 +279,7 @@ class Artifact(Node):
     related: ArtifactOverlapConnection | None = batched(
         load_related_artifacts,
         key=_related_key,
+        cursors=partial(related_cursors, ARTIFACT_USERS),
         description="The artifacts of all repositories of its registry that share layers with it, or with "
         "what it holds if it is an index; most shared bytes first, among equals what was seen last. What an "
         "index holds is left out, and indexes are not listed, as they have no layers of their own. Answered "

@@ -175,6 +175,9 @@ class Context:
         self.hide = hide
         self.deadline = deadline
         self.dispatcher = Dispatcher(self)
+        # By field and its first node in the query, what its arguments mean: see arguments.py.
+        self.arguments: dict[tuple[str, int], Any] = {}
+        self.has_wrong_input = False
         # By field and its nodes in the query, its batch and what one answer counts: see fields.py.
         self.selected: dict[tuple[object, ...], tuple[Batch, Cost]] = {}
         self.selections: Selections | None = None  # of the document, from when it is executed

@@ -6,6 +6,7 @@ for a request; its lists are whole in memory, and what a page shows of them is r
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import strawberry
@@ -28,10 +29,13 @@ from graph.store import artifacts, deletion, layers
 from graph.store.deletion import Extent
 from graph.store.pages import Page, PageRequest
 from graph.store.rows import ArtifactRow
-from graph.store.sequences import cut_sequence
+from graph.store.sequences import cut_sequence, sequence_cursors
 
 # Tags or artifacts that one step or one stay shows beside itself; beside them stands how many there are.
 MAX_SHOWN = 20
+
+# What cursors call its lists.
+_STEPS, _STAYING, _BLOBS = "deletion.steps", "deletion.staying", "deletion.blobs"
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a plan is a parent of its lists: it is itself the key
@@ -99,8 +103,7 @@ async def load_steps(
 ) -> Sequence[Answer]:
     """A page of the steps of each plan."""
     pages = [
-        cut_sequence(key.worked_out.plan.steps, lambda step: step.artifact, "deletion.steps", page)
-        for key in keys
+        cut_sequence(key.worked_out.plan.steps, lambda step: step.artifact, _STEPS, page) for key in keys
     ]
     rows = await _load_artifacts(context, (step.artifact for cut in pages for step in cut.rows))
     return [
@@ -114,8 +117,7 @@ async def load_staying(
 ) -> Sequence[Answer]:
     """A page of what stays beside each plan."""
     pages = [
-        cut_sequence(key.worked_out.plan.staying, lambda stay: stay.artifact, "deletion.staying", page)
-        for key in keys
+        cut_sequence(key.worked_out.plan.staying, lambda stay: stay.artifact, _STAYING, page) for key in keys
     ]
     rows = await _load_artifacts(context, (stay.artifact for cut in pages for stay in cut.rows))
     return [
@@ -133,9 +135,7 @@ async def load_blobs(
     context: Context, keys: Sequence[_Deletion], /, *, page: PageRequest
 ) -> Sequence[Answer]:
     """A page of the blobs that each plan frees."""
-    pages = [
-        cut_sequence(key.worked_out.freed, lambda blob: blob.key, "deletion.blobs", page) for key in keys
-    ]
+    pages = [cut_sequence(key.worked_out.freed, lambda blob: blob.key, _BLOBS, page) for key in keys]
     return [_listed(key, cut, cut.rows, key.worked_out.freed) for key, cut in zip(keys, pages, strict=True)]
 
 
@@ -279,6 +279,7 @@ class Deletion:
     steps: DeletionStepConnection | None = batched(
         load_steps,
         key=_itself,
+        cursors=partial(sequence_cursors, _STEPS),
         description="What to delete, in this order: an index before what it lists, and what refers to an "
         "artifact before that artifact. So nothing is ever left that names something already gone, and "
         "registries that protect what is named do not refuse.",
@@ -286,12 +287,14 @@ class Deletion:
     staying: DeletionStayConnection | None = batched(
         load_staying,
         key=_itself,
+        cursors=partial(sequence_cursors, _STAYING),
         description="What stays although it was named, or although an index lists it or an artifact has it "
         "for a referrer that goes.",
     )
     blobs: FreedBlobConnection | None = batched(
         load_blobs,
         key=_itself,
+        cursors=partial(sequence_cursors, _BLOBS),
         description="The content that is freed, the largest first: manifests, configs and layers.",
     )
     artifact_count: int = computed(

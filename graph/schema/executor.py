@@ -1,15 +1,19 @@
 """Execute a query as Strawberry does, but for errors without end.
 
-Rules of this file: nothing is changed but what becomes of a field that fails after many others did. The
-method that is overridden is none of graphql-core's public interface, so its minor version is pinned.
+Rules of this file: nothing is changed but that all arguments are read first (`arguments.py`), and what
+becomes of a field that fails after many others did. The methods that are overridden are none of
+graphql-core's public interface, so its minor version is pinned.
 """
 
-from graphql import GraphQLError, GraphQLOutputType, is_non_null_type
+from typing import Any
+
+from graphql import ExecutionResult, GraphQLError, GraphQLOutputType, is_non_null_type
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from graph.errors import GraphError
+from graph.errors import GraphError, TimeLimitError
+from graph.schema.arguments import Operation
 
 # Errors that an answer lists. Each takes 60 µs to be located and written, and a query may earn one for each
 # field; nobody reads more than the first of them.
@@ -18,6 +22,29 @@ MAX_ERRORS = 1_000
 
 class BoundedExecutor(StrawberryGraphQLCoreExecutionContext):
     """Leaves a field null without an error of its own once MAX_ERRORS are listed, and counts it."""
+
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        """Read all arguments, then execute as ever; the response, to be awaited."""
+        return self._execute_read(serially)
+
+    async def _execute_read(self, serially: bool | None) -> ExecutionResult:
+        operation = Operation(
+            self.schema,
+            self.fragment_definitions,
+            self.operation.selection_set,
+            self.variable_values,
+            lambda field, node, parent: self.build_resolve_info(field, [node], parent, Path(None, "", None)),
+        )
+        try:
+            wrong = await operation.find_wrong(self.context_value)
+        except TimeLimitError as error:
+            self.collected_errors.add(GraphQLError(str(error), original_error=error), None)
+            return ExecutionResult(None, self.collected_errors.errors)
+        result: Any = super().execute_operation(serially)
+        response: ExecutionResult = await result if self.is_awaitable(result) else result
+        told = {id(node) for error in response.errors or () for node in error.nodes or ()}
+        untold = [error for error in wrong if not any(id(node) in told for node in error.nodes or ())]
+        return ExecutionResult(response.data, [*(response.errors or ()), *untold] or None)
 
     def handle_field_error(
         self,

@@ -1,12 +1,14 @@
 """Declare the fields of the schema that are more than an attribute of a row, and bind them to the executor.
 
 The objects behind the types of the schema are the rows of the store: a plain field is an attribute of a
-slotted dataclass and costs nothing more. The other two kinds are declared here. `computed` is a function of
-one row that does no I/O; `batched` is a level function (`batches.py`). Rules of this file:
+slotted dataclass and costs nothing more. The other three kinds are declared here. `computed` is a function of
+one row that does no I/O; `batched` is a level function (`batches.py`); `rooted` is where a query begins.
+Rules of this file:
 
 1. A resolver is a plain function that gives a value or a future, never a coroutine.
-2. Arguments are converted once for a selection, not once for each parent: all parents of a selection have the
-   same. Strawberry converts them anew each time, which takes longer than all else a field costs.
+2. Arguments are read once for a selection, before anything is executed (`arguments.py`), not once for each
+   parent: all parents of a selection have the same. Strawberry converts them anew each time, which takes
+   longer than all else a field costs.
 3. No field extension, permission class or operation directive: each makes every field five times slower.
 """
 
@@ -14,6 +16,7 @@ import inspect
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias
 
 import strawberry
@@ -25,18 +28,18 @@ from graphql import (
     GraphQLSchema,
     GraphQLUnionType,
     default_field_resolver,
-    get_named_type,
     get_nullable_type,
     is_introspection_type,
-    is_leaf_type,
     is_list_type,
 )
 
-from graph.schema.batches import Answer, Batch, Cost, Key, LevelFunction
+from graph.schema.arguments import READ, read_once
+from graph.schema.batches import Answer, Batch, Cost, Key, LevelFunction, Location
 from graph.schema.context import Context
 from graph.schema.costs import FieldCount, Selections
 from graph.schema.ids import LOOK_UP_ARGUMENTS
 from graph.schema.pages import parse_page
+from graph.store.cursors import CursorForm
 from graph.store.pages import PageRequest
 
 # Gives the key by which a row is a parent of the field; None: the field is null for it; an exception: why it
@@ -44,6 +47,8 @@ from graph.store.pages import PageRequest
 KeyOf: TypeAlias = Callable[[Any], Key | None]
 # Takes the field's value for one row out of the answer for its key.
 Pick: TypeAlias = Callable[[Any, Context, Answer], Answer]
+# Makes of an argument what the level function takes. Raises InputError.
+Parser: TypeAlias = Callable[[Context, Any], Hashable]
 
 # Items of a list that a stranger made, below which they do not count as nodes.
 SHORT_LIST = 10
@@ -91,6 +96,11 @@ class _Batched:
 
 
 @dataclass(frozen=True, slots=True)
+class _Rooted:
+    ask: Callable[[Context, Any, Location], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class _Selection:
     arguments: Mapping[str, Any]
     page_size: int
@@ -120,19 +130,28 @@ def batched(
     pick: Pick | None = None,
     nodes: int = 1,
     arguments_of: Callable[[Any], Mapping[str, Hashable]] | None = None,
+    cursors: Callable[..., CursorForm] | None = None,
+    parsers: Mapping[str, Parser] = MappingProxyType({}),
 ) -> Any:
     """A field that is answered once for all of its parents.
 
     The keyword parameters of the level function are the arguments of the field, but for one annotated as
     `PageRequest`, which is given as `first`, `after`, `last` and `before`. A value with a method `to_store`
-    is given as what that returns. With `arguments_of` the field has no arguments: its row says what it was
-    listed with. Fields that share a function share its answers, of which `pick` takes what is theirs.
-    `nodes` is what one answer counts in the budget where it is not a page.
+    is given as what that returns, and one that has a parser as what that does of it. With `arguments_of` the
+    field has no arguments: its row says what it was listed with. Fields that share a function share its
+    answers, of which `pick` takes what is theirs. `nodes` is what one answer counts in the budget where it is
+    not a page. A page needs `cursors`: what those of its list look like, given `order_by` where there is one.
     """
     page_name, parameters = _parameters_of(function) if arguments_of is None else (None, [_INFO])
+    if (page_name is None) != (cursors is None):
+        raise TypeError(f"{function} takes a page, or has cursors, but not both")
 
     def select(info: strawberry.Info[Context, None], **given: Any) -> _Selection:
-        return _select(info.context.limits.page_size_max, page_name, given)
+        arguments = {
+            name: parsers[name](info.context, value) if name in parsers and value is not None else value
+            for name, value in given.items()
+        }
+        return _select(info.context.limits.page_size_max, page_name, cursors, arguments)
 
     select.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Strawberry reads it
     return strawberry.field(
@@ -140,6 +159,27 @@ def batched(
         description=description,
         metadata={_METADATA: _Batched(function, key, pick, nodes, arguments_of)},
     )
+
+
+def rooted(
+    parse: Callable[..., Any], ask: Callable[[Context, Any, Location], Any], *, description: str
+) -> Any:
+    """A field that a query begins with.
+
+    The keyword parameters of `parse` are the arguments of the field; it is given the request and them, does
+    no I/O, and raises InputError. `ask` makes the value of the field, or a future of it, of what that gave.
+    """
+    parameters = [
+        parameter
+        for parameter in inspect.signature(parse).parameters.values()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+
+    def select(info: strawberry.Info[Context, None], **given: Any) -> Any:
+        return parse(info.context, **given)
+
+    select.__signature__ = inspect.Signature([_INFO, *parameters])  # type: ignore[attr-defined]
+    return strawberry.field(resolver=select, description=description, metadata={_METADATA: _Rooted(ask)})
 
 
 def _parameters_of(function: LevelFunction) -> tuple[str | None, list[inspect.Parameter]]:
@@ -160,15 +200,23 @@ def _parameters_of(function: LevelFunction) -> tuple[str | None, list[inspect.Pa
     return page_name, shown
 
 
-def _select(page_limit: int, page_name: str | None, given: Mapping[str, Any]) -> _Selection:
+def _select(
+    page_limit: int,
+    page_name: str | None,
+    cursors: Callable[..., CursorForm] | None,
+    given: Mapping[str, Any],
+) -> _Selection:
     arguments = {
         name: value.to_store() if hasattr(value, "to_store") else value
         for name, value in given.items()
         if name not in _PAGE_ARGUMENTS
     }
-    if page_name is None:
+    if page_name is None or cursors is None:
         return _Selection(arguments, 0)
     page = parse_page(*(given.get(name) for name in _PAGE_ARGUMENTS), limit=page_limit)
+    form = cursors(arguments["order_by"]) if "order_by" in arguments else cursors()
+    for cursor in (page.after, page.before):
+        form.read(cursor)  # the list reads it again: what it sorts by is its own affair
     return _Selection({**arguments, page_name: page}, page.size)
 
 
@@ -190,8 +238,8 @@ def bind_fields(schema: GraphQLSchema, typename_of: Callable[[Any], str]) -> Non
                 field.resolve = _resolve_computed(kind)
             elif isinstance(kind, _Batched):
                 field.resolve = _resolve_batched(f"{graphql_type.name}.{name}", kind, field)
-            elif graphql_type is schema.query_type and not is_leaf_type(get_named_type(field.type)):
-                field.resolve = _resolve_root(field)
+            elif isinstance(kind, _Rooted):
+                field.resolve = _resolve_rooted(f"{graphql_type.name}.{name}", kind, field)
             elif is_list_type(get_nullable_type(field.type)):
                 field.resolve = _resolve_list(field)
 
@@ -256,10 +304,10 @@ def _resolve_list(field: GraphQLField) -> Callable[..., Any]:
     return resolve
 
 
-def _resolve_root(field: GraphQLField) -> Callable[..., Any]:
-    """What a query begins with, its look-ups and fields counted before its arguments are looked at."""
-    find = field.resolve
-    assert find is not None  # Strawberry gives every field one
+def _resolve_rooted(name: str, rooted: _Rooted, field: GraphQLField) -> Callable[..., Any]:
+    """What a query begins with, its names counted before they are read, and its fields before they are."""
+    parse, ask = field.resolve, rooted.ask
+    assert parse is not None  # Strawberry gives every field one
     look_ups = LOOK_UP_ARGUMENTS.intersection(field.args)
     members = [
         name
@@ -267,12 +315,17 @@ def _resolve_root(field: GraphQLField) -> Callable[..., Any]:
         if name not in look_ups and is_list_type(get_nullable_type(argument.type))
     ]
 
-    def resolve(root: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
-        names = sum(len(given[name]) for name in look_ups)
-        info.context.look_up(names)
+    def read(info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> Any:
+        info.context.look_up(sum(len(given[name]) for name in look_ups))
         info.context.name_members(sum(len(given.get(name) or ()) for name in members))
-        info.context.charge(0, _count_fields(info).total(names))
-        return find(root, info, **given)
+        return parse(None, info, **given)
+
+    field.extensions[READ] = read_arguments = read_once(name, read)
+
+    def resolve(_: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
+        parsed = read_arguments(info, given)
+        info.context.charge(0, _count_fields(info).total(sum(len(given[name]) for name in look_ups)))
+        return ask(info.context, parsed, info.path)
 
     return resolve
 
@@ -281,6 +334,7 @@ def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Calla
     select = field.resolve
     assert select is not None  # Strawberry gives every field one
     function, key_of, pick, arguments_of = batched.function, batched.key, batched.pick, batched.arguments_of
+    field.extensions[READ] = read = read_once(name, lambda info, given: select(None, info, **given))
 
     def batch_of(row: Any, info: GraphQLResolveInfo[Context], given: Mapping[str, Any]) -> tuple[Batch, Cost]:
         context = info.context
@@ -289,7 +343,7 @@ def _resolve_batched(name: str, batched: _Batched, field: GraphQLField) -> Calla
         key = (name, *map(id, info.field_nodes))
         selected = context.selected.get(key)
         if selected is None:
-            selection, count = select(row, info, **given), _count_fields(info)
+            selection, count = read(info, given), _count_fields(info)
             batch = context.dispatcher.batch_of(function, selection.arguments)
             size = selection.page_size
             cost = (

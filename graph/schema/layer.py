@@ -1,6 +1,7 @@
 """A layer: one for each registry and digest, however many artifacts use it (concepts C2, C12, C13)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import strawberry
 
@@ -72,12 +73,14 @@ class Layer(Node):
     repositories: RepositoryConnection | None = batched(
         load_repositories,
         key=lambda row: row.key,
+        cursors=repositories.layer_repository_cursors,
         description="The repositories with an artifact that uses it. Default order: first seen to use it.",
     )
     repository_count: int = strawberry.field(description="How many repositories use it.")
     artifacts: ArtifactConnection | None = batched(
         load_artifacts,
         key=lambda row: row.key,
+        cursors=partial(artifacts.artifact_cursors, "layer"),
         description="The artifacts whose own manifest lists it. Default order: first seen first.",
     )
     artifact_count: int = strawberry.field(description="How many artifacts use it, dangling ones too.")

@@ -1,6 +1,7 @@
 """A namespace: a prefix of repository names, a way to look and never an owner of data (concept C4)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import strawberry
 
@@ -88,16 +89,19 @@ class Namespace(Node):
     repositories: RepositoryConnection | None = batched(
         load_repositories,
         key=lambda row: row.key,
+        cursors=partial(repositories.repository_cursors, "namespace"),
         description="The repositories below it, at any depth. Default order: by name.",
     )
     artifacts: ArtifactConnection | None = batched(
         load_artifacts,
         key=lambda row: row.key,
+        cursors=partial(artifacts.artifact_cursors, "namespace"),
         description="The artifacts of all repositories below it.",
     )
     layers: LayerConnection | None = batched(
         load_layers,
         key=lambda row: row.key,
+        cursors=partial(layers.layer_cursors, "namespace"),
         description="The layers of all repositories below it, each once. Who shares them, and what that "
         "saves, is told of the whole registry.",
     )

@@ -1,21 +1,23 @@
 """Where a query begins. Every field may be null, so that one that fails never takes the others with it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 import strawberry
 
-from graph.errors import NotObservedError
+from graph.errors import InputError, NotObservedError
 from graph.oci.digest import Digest
-from graph.oci.reference import parse_reference, parse_repository_name
+from graph.oci.reference import Reference, RepositoryName, parse_reference, parse_repository_name
 from graph.schema.artifact import Artifact
-from graph.schema.batches import Answer
+from graph.schema.batches import Answer, Location
 from graph.schema.connections import Connection, Listed
 from graph.schema.context import Context
 from graph.schema.deletion import Deletion, load_deletions
 from graph.schema.enums import Reuse, Scope
-from graph.schema.fields import batched
-from graph.schema.ids import parse_id
+from graph.schema.fields import batched, rooted
+from graph.schema.forecasts import Question
+from graph.schema.ids import NodeId, parse_id
 from graph.schema.layer import Layer
 from graph.schema.lookups import ask, ask_node, ask_reference, find_layers, find_repositories
 from graph.schema.nodes import Node
@@ -31,13 +33,19 @@ from graph.schema.pull import (
 )
 from graph.schema.registry import Registry
 from graph.schema.repository import Repository
-from graph.schema.sets import ArtifactsArgument, RepositoriesArgument, SetRegistryArgument, parse_set
+from graph.schema.sets import (
+    ArtifactsArgument,
+    NamedSet,
+    RepositoriesArgument,
+    SetRegistryArgument,
+    parse_set,
+)
 from graph.schema.storage import ScopeArgument, Storage, load_set_storage
 from graph.store import repositories
+from graph.store.filters import check_search
 from graph.store.pages import PageRequest
+from graph.store.rows import RegistryRow
 from graph.store.visibility import Visibility
-
-Info: TypeAlias = strawberry.Info[Context, None]
 
 RegistryArgument: TypeAlias = Annotated[
     str | None,
@@ -69,12 +77,14 @@ async def search(
         str, strawberry.argument(description="What the name has in it, anywhere, in capitals or not.")
     ],
     registry: Annotated[
-        str | None, strawberry.argument(description="The registry to search. Default: all of them.")
+        int | None,
+        strawberry.argument(
+            graphql_type=str | None, description="The registry to search. Default: all of them."
+        ),
     ] = None,
 ) -> Sequence[Answer]:
     """A page of what the text finds."""
-    chosen = context.registries.rows if registry is None else [context.registries.by_name(registry)]
-    registry_keys = tuple(row.key for row in chosen)
+    registry_keys = tuple(row.key for row in context.registries.rows) if registry is None else (registry,)
     found = await context.read(repositories.search_repositories, text, registry_keys, page)
     if not found.rows and not any(key in context.registries.catalog_observed_at for key in registry_keys):
         raise NotObservedError("nobody has looked at what could be searched yet")
@@ -92,38 +102,45 @@ class SearchConnection(Connection[SearchResult]):
     """A page of what a search found."""
 
 
-def _node(
-    info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The id of an object.")]
-) -> Any:
-    return ask_node(info.context, parse_id(id), info.path)
+def _parse_node(
+    _: Context, *, id: Annotated[strawberry.ID, strawberry.argument(description="The id of an object.")]
+) -> NodeId:
+    return parse_id(id)
 
 
-def _nodes(
-    info: Info,
+def _parse_nodes(
+    _: Context,
+    *,
     ids: Annotated[
         list[strawberry.ID],
         strawberry.argument(description="The ids of objects, at most 1,000 in a request."),
     ],
-) -> Any:
-    answers = []
-    for index, id in enumerate(ids):
-        try:
-            answers.append(ask_node(info.context, parse_id(id), info.path.add_key(index)))
-        except Exception as error:  # the executor raises it at this place of the list
-            answers.append(error)
-    return answers
+) -> list[NodeId | InputError]:
+    return [_parse_or_refuse(id) for id in ids]
 
 
-def _registries(info: Info) -> Any:
-    return info.context.registries.rows
+def _parse_or_refuse(id: str) -> NodeId | InputError:
+    try:
+        return parse_id(id)
+    except InputError as error:
+        return error
 
 
-def _registry(info: Info, name: RegistryArgument = None) -> Any:
-    return info.context.registries.by_name(name)
+def _ask_nodes(context: Context, ids: Sequence[NodeId | InputError], location: Location) -> Any:
+    return [
+        # An error is raised by the executor at its place of the list.
+        identity if isinstance(identity, InputError) else ask_node(context, identity, location.add_key(index))
+        for index, identity in enumerate(ids)
+    ]
 
 
-def _repository(
-    info: Info,
+def _parse_registry(context: Context, *, name: RegistryArgument = None) -> RegistryRow:
+    return context.registries.by_name(name)
+
+
+def _parse_repository(
+    context: Context,
+    *,
     name: Annotated[
         str,
         strawberry.argument(
@@ -131,13 +148,13 @@ def _repository(
         ),
     ],
     registry: RegistryArgument = None,
-) -> Any:
-    row = info.context.registries.by_name(registry)
-    return ask(info.context, find_repositories, (row.key, parse_repository_name(name)), info.path)
+) -> tuple[int, RepositoryName]:
+    return context.registries.by_name(registry).key, parse_repository_name(name)
 
 
-def _artifact(
-    info: Info,
+def _parse_artifact(
+    context: Context,
+    *,
     reference: Annotated[
         str,
         strawberry.argument(
@@ -146,37 +163,41 @@ def _artifact(
             "digest decides."
         ),
     ],
-) -> Any:
-    parsed = parse_reference(reference, info.context.registries.names)
-    return ask_reference(info.context, parsed, info.path)
+) -> Reference:
+    parsed = parse_reference(reference, context.registries.names)
+    context.registries.by_name(parsed.registry)
+    return parsed
 
 
-def _layers(
-    info: Info,
+def _parse_layers(
+    context: Context,
+    *,
     digests: Annotated[
         list[Digest], strawberry.argument(description="The digests of layers, at most 1,000 in a request.")
     ],
     registry: RegistryArgument = None,
-) -> Any:
-    key = info.context.registries.by_name(registry).key
-    return [
-        ask(info.context, find_layers, (key, digest), info.path.add_key(index))
-        for index, digest in enumerate(digests)
-    ]
+) -> list[tuple[int, Digest]]:
+    key = context.registries.by_name(registry).key
+    return [(key, digest) for digest in digests]
 
 
-def _overlap(
-    info: Info,
+def _ask_layers(context: Context, keys: Sequence[tuple[int, Digest]], location: Location) -> Any:
+    return [ask(context, find_layers, key, location.add_key(index)) for index, key in enumerate(keys)]
+
+
+def _parse_overlap(
+    context: Context,
+    *,
     artifacts: ArtifactsArgument = None,
     repositories: RepositoriesArgument = None,
     registry: SetRegistryArgument = None,
-) -> Any:
-    named = parse_members(info.context.registries, artifacts, repositories, registry)
-    return ask_overlap(info.context, named, info.path)
+) -> NamedSet:
+    return parse_members(context.registries, artifacts, repositories, registry)
 
 
-def _pull(
-    info: Info,
+def _parse_pull(
+    context: Context,
+    *,
     artifact: Annotated[
         str,
         strawberry.argument(
@@ -186,13 +207,13 @@ def _pull(
     platform: PlatformArgument = None,
     present: PresentArgument = None,
     reuse: ReuseArgument = Reuse.BLOB,
-) -> Any:
-    question = parse_question(info.context.registries, [artifact], platform, present, reuse)
-    return ask_rollout(info.context, question, info.path, is_one=True)
+) -> Question:
+    return parse_question(context.registries, [artifact], platform, present, reuse)
 
 
-def _rollout(
-    info: Info,
+def _parse_rollout(
+    context: Context,
+    *,
     artifacts: Annotated[
         list[str],
         strawberry.argument(
@@ -202,35 +223,41 @@ def _rollout(
     platform: PlatformArgument = None,
     present: PresentArgument = None,
     reuse: ReuseArgument = Reuse.BLOB,
-) -> Any:
-    question = parse_question(info.context.registries, artifacts, platform, present, reuse)
-    return ask_rollout(info.context, question, info.path)
+) -> Question:
+    return parse_question(context.registries, artifacts, platform, present, reuse)
 
 
-def _storage(
-    info: Info,
+def _parse_storage(
+    context: Context,
+    *,
     artifacts: ArtifactsArgument = None,
     repositories: RepositoriesArgument = None,
     registry: SetRegistryArgument = None,
     scope: ScopeArgument = Scope.ALL,
-) -> Any:
-    named = parse_set(
-        info.context.registries, artifacts=artifacts, repositories=repositories, registry=registry
-    )
-    return ask(info.context, load_set_storage, (named, scope), info.path, max(1, named.name_count))
+) -> tuple[NamedSet, Scope]:
+    named = parse_set(context.registries, artifacts=artifacts, repositories=repositories, registry=registry)
+    return named, scope
 
 
-def _deletion(
-    info: Info,
+def _ask_storage(context: Context, key: tuple[NamedSet, Scope], location: Location) -> Any:
+    return ask(context, load_set_storage, key, location, max(1, key[0].name_count))
+
+
+def _parse_deletion(
+    context: Context,
+    *,
     artifacts: ArtifactsArgument = None,
     tags: TagsArgument = None,
     repositories: RepositoriesArgument = None,
     registry: SetRegistryArgument = None,
-) -> Any:
-    named = parse_set(
-        info.context.registries, artifacts=artifacts, repositories=repositories, tags=tags, registry=registry
+) -> NamedSet:
+    return parse_set(
+        context.registries, artifacts=artifacts, repositories=repositories, tags=tags, registry=registry
     )
-    return ask(info.context, load_deletions, named, info.path, max(1, named.name_count))
+
+
+def _ask_deletion(context: Context, named: NamedSet, location: Location) -> Any:
+    return ask(context, load_deletions, named, location, max(1, named.name_count))
 
 
 @strawberry.type(
@@ -240,60 +267,80 @@ def _deletion(
 class Query:
     """Where a query begins."""
 
-    node: Node | None = strawberry.field(
-        resolver=_node, description="The object with this id. Null: there is none (any more)."
+    node: Node | None = rooted(
+        _parse_node,
+        ask_node,
+        description="The object with this id. Null: there is none (any more).",
     )
-    nodes: list[Node | None] | None = strawberry.field(
-        resolver=_nodes,
+    nodes: list[Node | None] | None = rooted(
+        _parse_nodes,
+        _ask_nodes,
         description="The objects with these ids, in the same order; null for one that is not there.",
     )
-    registries: list[Registry] | None = strawberry.field(
-        resolver=_registries, description="All registries that are configured here."
+    registries: list[Registry] | None = rooted(
+        lambda _: None,
+        lambda context, _, __: context.registries.rows,
+        description="All registries that are configured here.",
     )
-    registry: Registry | None = strawberry.field(resolver=_registry, description="One registry.")
-    repository: Repository | None = strawberry.field(
-        resolver=_repository,
+    registry: Registry | None = rooted(_parse_registry, lambda _, row, __: row, description="One registry.")
+    repository: Repository | None = rooted(
+        _parse_repository,
+        lambda context, key, location: ask(context, find_repositories, key, location),
         description="One repository. Read from the registry first when older than the request allows, or "
         "when nobody has looked at it yet.",
     )
-    artifact: Artifact | None = strawberry.field(
-        resolver=_artifact,
+    artifact: Artifact | None = rooted(
+        _parse_artifact,
+        ask_reference,
         description="The artifact at this address. By tag it is asked of the registry first when older "
         "than the request allows. Null: the repository has no such tag, or the registry lists all it holds "
         "and it is not there.",
     )
-    layers: list[Layer | None] | None = strawberry.field(
-        resolver=_layers,
+    layers: list[Layer | None] | None = rooted(
+        _parse_layers,
+        _ask_layers,
         description="The layers with these digests, in the same order; null for one that no artifact uses. "
         "This is how to look up many at once.",
     )
-    storage: Storage | None = strawberry.field(
-        resolver=_storage,
+    storage: Storage | None = rooted(
+        _parse_storage,
+        _ask_storage,
         description="What any set of artifacts takes in storage: named one by one, as whole repositories, or "
         "both. Answered from what is stored; one error names the members that are not. A set may span "
         "registries, which share nothing: their figures add.",
     )
-    deletion: Deletion | None = strawberry.field(
-        resolver=_deletion,
+    deletion: Deletion | None = rooted(
+        _parse_deletion,
+        _ask_deletion,
         description="What would have to be deleted so that these artifacts, what these tags alone name, and "
         "all artifacts of these repositories are gone, with what only they keep: in order, with the reasons "
         "and the bytes it would free. Nothing is deleted. Answered from the store.",
     )
     search: SearchConnection | None = batched(
-        search, key=lambda _: 0, description="Repositories by a part of their name, sorted by name."
+        search,
+        key=lambda _: 0,
+        cursors=repositories.search_cursors,
+        parsers={
+            "text": lambda _, text: check_search(text),
+            "registry": lambda context, name: context.registries.by_name(name).key,
+        },
+        description="Repositories by a part of their name, sorted by name.",
     )
-    overlap: Overlap | None = strawberry.field(
-        resolver=_overlap,
+    overlap: Overlap | None = rooted(
+        _parse_overlap,
+        ask_overlap,
         description="How much each of 2 to 100 artifacts, or of as many repositories, shares with each: a "
         "matrix to plot. Answered from the store.",
     )
-    pull: Pull | None = strawberry.field(
-        resolver=_pull,
+    pull: Pull | None = rooted(
+        _parse_pull,
+        partial(ask_rollout, is_one=True),
         description="What a node fetches when it pulls an artifact, given what it holds already. Answered "
         "from the store.",
     )
-    rollout: Rollout | None = strawberry.field(
-        resolver=_rollout,
+    rollout: Rollout | None = rooted(
+        _parse_rollout,
+        ask_rollout,
         description="What a node fetches when it pulls several artifacts one after the other. Answered from "
         "the store.",
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import strawberry
@@ -29,6 +30,7 @@ from graph.schema.storage import Storage, load_registry_storage
 from graph.schema.untagged import Untagged, load_registry_untagged
 from graph.store import artifacts, layers, namespaces, registries, repositories, rows
 from graph.store.bases import registry_basis
+from graph.store.filters import check_prefix
 from graph.store.pages import Page, PageRequest
 
 
@@ -247,22 +249,27 @@ class Registry(Node):
     repositories: RepositoryConnection | None = batched(
         load_repositories,
         key=lambda row: row.key,
+        cursors=partial(repositories.repository_cursors, "registry"),
         description="Its repositories. Default order: by name. Reads the registry's list of repositories "
         "first when that is older than the request allows; null with an error while it was never read.",
     )
     namespaces: NamespaceConnection | None = batched(
         load_namespaces,
         key=lambda row: row.key,
+        cursors=namespaces.namespace_cursors,
+        parsers={"prefix": lambda _, text: check_prefix(text)},
         description="The prefixes of its repositories' names, by name.",
     )
     artifacts: ArtifactConnection | None = batched(
         load_artifacts,
         key=lambda row: row.key,
+        cursors=partial(artifacts.artifact_cursors, "registry"),
         description="The artifacts of all its repositories.",
     )
     layers: LayerConnection | None = batched(
         load_layers,
         key=lambda row: row.key,
+        cursors=partial(layers.layer_cursors, "registry"),
         description="The layers of all its repositories, each once. Most layers are used once: to see what "
         "is shared, sort by `SAVED_BYTES` or give `sharedByAtLeast: 2`.",
     )

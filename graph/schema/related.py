@@ -6,6 +6,7 @@ may be anywhere in the registry, so the basis is that of the whole registry.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import strawberry
@@ -22,6 +23,7 @@ from graph.schema.scalars import ByteCount
 from graph.store import related, shared
 from graph.store.pages import PageRequest
 from graph.store.rows import ArtifactRow, RepositoryRow
+from graph.store.users import ARTIFACT_USERS, REPOSITORY_USERS, Users
 
 
 class MemberKey(NamedTuple):
@@ -118,10 +120,11 @@ def _basis() -> Any:
     )
 
 
-def _layers(function: Callable[..., Any]) -> Any:
+def _layers(function: Callable[..., Any], users: Users) -> Any:
     return batched(
         function,
         key=lambda edge: edge.pair,
+        cursors=partial(shared.overlap_cursors, users),
         description="The layers that both use, largest first. Empty layers are left out.",
     )
 
@@ -136,7 +139,7 @@ class RepositoryOverlapEdge(Edge[RepositoryLink]):
 
     overlap_bytes: ByteCount = strawberry.field(description=_OVERLAP_BYTES)
     layer_count: int = strawberry.field(description=_LAYER_COUNT)
-    layers: LayerConnection | None = _layers(load_repository_overlap)
+    layers: LayerConnection | None = _layers(load_repository_overlap, REPOSITORY_USERS)
 
 
 @strawberry.type(
@@ -160,7 +163,7 @@ class ArtifactOverlapEdge(Edge[ArtifactLink]):
 
     overlap_bytes: ByteCount = strawberry.field(description=_OVERLAP_BYTES)
     layer_count: int = strawberry.field(description=_LAYER_COUNT)
-    layers: LayerConnection | None = _layers(load_artifact_overlap)
+    layers: LayerConnection | None = _layers(load_artifact_overlap, ARTIFACT_USERS)
 
 
 @strawberry.type(

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import strawberry
 
 from graph.errors import NotObservedError
 from graph.oci.digest import Digest
-from graph.oci.reference import RepositoryName, TagName, parse_tag_name
+from graph.oci.reference import LATEST, RepositoryName, TagName, parse_tag_name
 from graph.schema.batches import Answer
 from graph.schema.connections import Listed
 from graph.schema.context import Context
@@ -31,7 +32,9 @@ from graph.schema.storage import Storage, load_repository_storage
 from graph.schema.untagged import Untagged, load_repository_untagged
 from graph.store import artifacts, layers, rows, tags
 from graph.store.pages import Page, PageRequest
+from graph.store.related import related_cursors
 from graph.store.rows import ArtifactRow, RepositoryRow
+from graph.store.users import REPOSITORY_USERS
 
 
 class RepositoryKey(NamedTuple):
@@ -134,16 +137,18 @@ async def find_tag(
     keys: Sequence[RepositoryKey],
     /,
     *,
-    name: Annotated[str, strawberry.argument(description="The tag's name, such as `v1.2`.")] = "latest",
+    name: Annotated[
+        TagName,
+        strawberry.argument(graphql_type=str, description="The tag's name, such as `v1.2`."),
+    ] = LATEST,
 ) -> Sequence[Answer]:
     """The tag of this name of each repository; asks the registry first where it is too old."""
-    tag_name = parse_tag_name(name)
-    wanted = [(key.key, tag_name) for key in keys]
+    wanted = [(key.key, name) for key in keys]
     found = await context.read(tags.find_tags, wanted)
     observations = [
         # A list of tags that lacks it is an observation too.
         tag_observation_of(
-            key.registry_key, key.name, tag_name, key.observed_at if tag is None else tag.observed_at
+            key.registry_key, key.name, name, key.observed_at if tag is None else tag.observed_at
         )
         for key, tag in zip(keys, found, strict=True)
     ]
@@ -217,18 +222,21 @@ class Repository(Node):
     tags: TagConnection | None = batched(
         load_tags,
         key=key_of,
+        cursors=partial(tags.tag_cursors, "repository"),
         description="Its tags. Tags that only point at signatures and the like are left out unless the "
         "filter asks for them. Read from the registry first when older than the request allows.",
     )
     tag: TagLink | None = batched(
         find_tag,
         key=key_of,
+        parsers={"name": lambda _, name: parse_tag_name(name)},
         description="One of its tags. Null: it has no such tag. Asked of the registry first when older than "
         "the request allows.",
     )
     artifacts: ArtifactConnection | None = batched(
         load_artifacts,
         key=key_of,
+        cursors=partial(artifacts.artifact_cursors, "repository"),
         description="What it holds, tagged and untagged: one artifact for each manifest digest. Read from "
         "the registry first when older than the request allows.",
     )
@@ -243,6 +251,7 @@ class Repository(Node):
     layers: LayerConnection | None = batched(
         load_layers,
         key=key_of,
+        cursors=partial(layers.layer_cursors, "repository"),
         description="The layers of all its artifacts, each once.",
     )
     storage: Storage | None = batched(
@@ -253,6 +262,7 @@ class Repository(Node):
     related: RepositoryOverlapConnection | None = batched(
         load_related_repositories,
         key=_related_key,
+        cursors=partial(related_cursors, REPOSITORY_USERS),
         description="The repositories of its registry that share layers with it, most shared bytes first, "
         "among equals what was seen last. Answered from the store. Null with an error while nobody has "
         "looked at it.",

@@ -25,6 +25,8 @@ logger = logging.getLogger("graph.schema")
 # read and shown, and the next level may have to ask again.
 PATIENCE = 0.5
 
+_WRONG = "a request with something wrong in it asks no registry"
+
 
 class Reason(StrEnum):
     """Why an answer was not refreshed, where no error of a registry says it."""
@@ -33,6 +35,7 @@ class Reason(StrEnum):
     REFRESH_LIMIT = "REFRESH_LIMIT"  # the request has caused as many refreshes as it may
     REFRESH_TIMEOUT = "REFRESH_TIMEOUT"  # the registry took longer than a request waits
     OFFLINE = "OFFLINE"  # this process asks no registry
+    INVALID_INPUT = "INVALID_INPUT"  # the request has to be mended and sent again: it asks no registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ async def freshen(context: Context, observations: Sequence[Observation]) -> list
     for observation in observations:
         is_due = judge(observation.observed_at, now, context.demand) is Freshness.REFRESH
         task = context.refreshes.get(observation.identity)
-        may_start = len(context.refreshes) < context.limits.refreshes_per_request
+        has_room = len(context.refreshes) < context.limits.refreshes_per_request
+        may_start = has_room and not context.has_wrong_input
         if task is None and is_due and may_start and context.refresher is not None:
             task = asyncio.create_task(_refresh(context, context.refresher, observation))
             context.refreshes[observation.identity] = task
@@ -114,6 +118,9 @@ def _outcome_of(context: Context, observation: Observation, now: datetime) -> Ou
         case Freshness.STALE | Freshness.NOT_STORED:
             message = f"nothing is stored about {observation.subject}, and the request is only-if-cached"
             return Outcome(reason=Reason.ONLY_IF_CACHED, error=NotStoredError(message))
+        case Freshness.REFRESH if context.has_wrong_input:
+            message = f"nobody has looked at {observation.subject} yet, and {_WRONG}"
+            return Outcome(reason=Reason.INVALID_INPUT, error=NotObservedError(message))
         case Freshness.REFRESH if context.refresher is None:
             message = f"nobody has looked at {observation.subject} yet, and this process asks no registry"
             return Outcome(reason=Reason.OFFLINE, error=NotObservedError(message))

@@ -14,11 +14,12 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, func, type_coerce
 from graph.oci.kind import ArtifactKind
 from graph.oci.liveness import Untagged
 from graph.store.conditions import artifact_narrowing, is_below
+from graph.store.cursors import CursorForm
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, LocksColumn, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
-from graph.store.ranking import rank_pages
+from graph.store.ranking import rank_pages, rank_sort
 from graph.store.rows import ArtifactRow
 from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
 from graph.store.visibility import Visibility
@@ -105,6 +106,17 @@ def find_artifacts(
         ),
         visibility.restrict(artifact.c.repository_id),
     )
+
+
+def artifact_cursors(owner: str, order: Order[ArtifactOrder] | None = None) -> CursorForm:
+    """Return what the cursors of the artifacts of an `owner` look like.
+
+    It is "registry", "namespace", "repository" or "layer".
+    """
+    order = order or _BY_FIRST_SIGHT
+    if order.field is ArtifactOrder.EXCLUSIVE_BYTES:
+        return rank_sort(is_descending=order.is_descending).form(f"{owner}.artifacts")
+    return _sort(order).form(f"{owner}.artifacts")
 
 
 def page_artifacts(
@@ -287,4 +299,8 @@ def _narrow(
     narrowing = artifact_narrowing(filter or _ALL, _item)
     column = _COLUMN_OF[order.field]
     conditions = (visibility.restrict(_item.c.repository_id), *narrowing.beside(column))
-    return conditions, sort_by(order, column, _item, artifact, narrowing.range_of(column))
+    return conditions, replace(_sort(order), within=narrowing.range_of(column))
+
+
+def _sort(order: Order[ArtifactOrder]) -> Sort:
+    return sort_by(order, _COLUMN_OF[order.field], _item, artifact)

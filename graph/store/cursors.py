@@ -28,6 +28,22 @@ class Cursor:
     key: int
 
 
+@dataclass(frozen=True, slots=True)
+class CursorForm:
+    """What the cursors of one list in one order look like.
+
+    `label` names both; `kind` is the type of the values sorted by, None if by the key alone.
+    """
+
+    label: str
+    kind: type[str] | type[int] | None = None
+    is_nullable: bool = False
+
+    def read(self, text: str | None) -> Cursor | None:
+        """Return the place that the cursor names; None without one. Raises InvalidCursorError."""
+        return None if text is None else decode_cursor(text, self.label, self.kind, self.is_nullable)
+
+
 def encode_cursor(label: str, value: SortValue, key: int) -> str:
     """Return the cursor of a row; `label` names the list and its order."""
     document = json.dumps([label, value, key], ensure_ascii=False, separators=(",", ":"))

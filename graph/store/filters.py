@@ -184,6 +184,15 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
+def check_artifact_type(text: str) -> str:
+    """Return the artifact type.
+
+    Raises InvalidFilterError if it is too long.
+    """
+    _check_text("artifact_type", text, MAX_VALUE_LENGTH)
+    return text
+
+
 def _check_text(name: str, value: str | None, limit: int) -> None:
     if value is None:
         return

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from graph.store.conditions import is_below, is_layer, is_present_layer, layer_narrowing
+from graph.store.cursors import CursorForm
 from graph.store.filters import LayerFilter, LayerOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
@@ -66,6 +67,14 @@ def find_layers(
         blob.c.is_layer,
         _is_visible(visibility, blob),
     )
+
+
+def layer_cursors(owner: str, order: Order[LayerOrder] | None = None) -> CursorForm:
+    """Return what the cursors of the layers of an `owner` look like.
+
+    It is "registry", "namespace" or "repository".
+    """
+    return _sort(order or _BY_FIRST_SIGHT).form(f"{owner}.layers")
 
 
 def page_layers(
@@ -204,7 +213,11 @@ def _narrow(
     narrowing = layer_narrowing(filter or _ALL, _item)
     order = order or _BY_FIRST_SIGHT
     column = _COLUMN_OF[order.field]
-    return narrowing.beside(column), sort_by(order, column, _item, blob, narrowing.range_of(column))
+    return narrowing.beside(column), replace(_sort(order), within=narrowing.range_of(column))
+
+
+def _sort(order: Order[LayerOrder]) -> Sort:
+    return sort_by(order, _COLUMN_OF[order.field], _item, blob)
 
 
 def _is_visible(visibility: Visibility, table: FromClause) -> ColumnElement[bool]:

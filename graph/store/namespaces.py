@@ -5,10 +5,12 @@ A namespace is there as long as a present repository is below it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, FromClause, and_, func, literal_column, select
 
 from graph.store.conditions import EVERYWHERE, Range, starting_with
+from graph.store.cursors import CursorForm
 from graph.store.filters import NamespaceOrder, Order, check_prefix
 from graph.store.listings import Listing, find_rows, load_rows
 from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
@@ -16,10 +18,11 @@ from graph.store.rows import NamespaceRow
 from graph.store.tables import namespace, repository
 from graph.store.visibility import Visibility
 
-_BY_NAME = Order(NamespaceOrder.NAME)
-
 # What inner queries read from.
 _item = namespace.alias("item")
+
+_LIST_NAME = "registry.namespaces"
+_SORT = sort_by(Order(NamespaceOrder.NAME), "name", _item, namespace)
 
 
 def load_namespaces(db: Connection, visibility: Visibility, keys: Sequence[int]) -> list[NamespaceRow | None]:
@@ -42,6 +45,11 @@ def find_namespaces(
     )
 
 
+def namespace_cursors() -> CursorForm:
+    """Return what the cursors of a registry's namespaces look like."""
+    return _SORT.form(_LIST_NAME)
+
+
 def page_namespaces(
     db: Connection,
     visibility: Visibility,
@@ -53,7 +61,7 @@ def page_namespaces(
 
     Raises InvalidFilterError if the prefix is too long.
     """
-    sort = sort_by(_BY_NAME, "name", _item, namespace, _range(prefix))
+    sort = replace(_SORT, within=_range(prefix))
     return read_pages(db, registry_keys, _listing(visibility), _in_registry(visibility), sort, request)
 
 
@@ -71,7 +79,7 @@ def _range(prefix: str | None) -> Range:
 
 def _in_registry(visibility: Visibility, *conditions: ColumnElement[bool]) -> Members:
     shown = (_repository_count(visibility, _item) > 0, *conditions)
-    return Members("registry.namespaces", _item, _item.c.id, _item.c.registry_id, shown)
+    return Members(_LIST_NAME, _item, _item.c.id, _item.c.registry_id, shown)
 
 
 def _listing(visibility: Visibility) -> Listing[NamespaceRow]:

@@ -41,7 +41,7 @@ from sqlalchemy import (
 
 from graph.errors import InvalidPageError
 from graph.store.conditions import EVERYWHERE, Range
-from graph.store.cursors import Cursor, SortValue, decode_cursor, encode_cursor
+from graph.store.cursors import Cursor, CursorForm, SortValue, encode_cursor
 from graph.store.filters import Order
 from graph.store.keys import KeySet, key_parameter, key_value
 from graph.store.listings import Listing
@@ -134,9 +134,10 @@ class Sort:
     is_nullable: bool = False
     within: Range = EVERYWHERE
 
-    def label(self, members: Members) -> str:
-        """Return what cursors call this order of the list."""
-        return f"{members.name} {self.name}{' DESC' if self.is_descending else ''}"
+    def form(self, list_name: str) -> CursorForm:
+        """Return what the cursors of the list look like in this order."""
+        label = f"{list_name} {self.name}{' DESC' if self.is_descending else ''}"
+        return CursorForm(label, self.kind, self.is_nullable)
 
     @property
     def runs(self) -> tuple[bool, ...]:
@@ -308,11 +309,8 @@ def read_pages(
 
     Raises InvalidCursorError.
     """
-    label = sort.label(members)
-    after, before = (
-        None if text is None else decode_cursor(text, label, sort.kind, sort.is_nullable)
-        for text in (request.after, request.before)
-    )
+    form = sort.form(members.name)
+    after, before = form.read(request.after), form.read(request.before)
     engine = db.dialect.name
     place = (engine, listing, sort, request.is_backward)
     is_kept = after is None and before is None
@@ -326,7 +324,7 @@ def read_pages(
     found: dict[int, list[_Found[R]]] = {parent: [] for parent in parents}
     for parent, sorted_by, key, *fields in db.execute(statement, asked):
         found[parent].append((sorted_by, key, listing.make(*fields)))
-    return [cut_page(found[parent], sort, label, request, after, before) for parent in parents]
+    return [cut_page(found[parent], sort, form.label, request, after, before) for parent in parents]
 
 
 def _page_statement(

@@ -11,7 +11,6 @@ from sqlalchemy import Connection, select
 
 from graph.errors import QueryTooCostlyError
 from graph.oci.sets import down, going
-from graph.store.cursors import decode_cursor
 from graph.store.keys import key_set
 from graph.store.listings import Listing, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, cut_page
@@ -25,6 +24,11 @@ MAX_RANKED = 30_000
 
 # Artifacts, entries of indexes and uses of blobs that they are weighed by.
 MAX_RANKED_ROWS = 400_000
+
+
+def rank_sort(*, is_descending: bool) -> Sort:
+    """Return how such a list is sorted."""
+    return Sort("EXCLUSIVE_BYTES", kind=int, is_descending=is_descending)
 
 
 def rank_pages(
@@ -42,12 +46,9 @@ def rank_pages(
 
     Raises InvalidCursorError, and QueryTooCostlyError if the parents have more than `limit` artifacts.
     """
-    sort = Sort("EXCLUSIVE_BYTES", kind=int, is_descending=is_descending)
-    label = sort.label(members)
-    after, before = (
-        None if text is None else decode_cursor(text, label, int, is_nullable=False)
-        for text in (request.after, request.before)
-    )
+    sort = rank_sort(is_descending=is_descending)
+    form = sort.form(members.name)
+    after, before = form.read(request.after), form.read(request.before)
     keys = key_set(db, parents)
     chosen = (
         select(keys.value.label("parent"), members.key.label("member"))
@@ -64,7 +65,7 @@ def rank_pages(
         leaving = going({key}, around.children, around.parents, around.tagged)
         weight = weigh_contents(down({key}, around.children), leaving, contents)
         found[parent].append((weight.exclusive_bytes, key, key))
-    pages = [cut_page(list(found[parent]), sort, label, request, after, before) for parent in parents]
+    pages = [cut_page(list(found[parent]), sort, form.label, request, after, before) for parent in parents]
     wanted = [key for page in pages for key in page.rows]
     loaded: list[R | None] = load_rows(db, wanted, listing) if wanted else []
     rows = {key: row for key, row in zip(wanted, loaded, strict=True) if row is not None}

@@ -28,7 +28,7 @@ from sqlalchemy import (
     select,
 )
 
-from graph.store.cursors import Cursor, SortValue, decode_cursor
+from graph.store.cursors import Cursor, CursorForm, SortValue
 from graph.store.listings import Listing
 from graph.store.pages import Page, PageRequest, Sort, cut_page
 
@@ -113,13 +113,14 @@ class RankedPage:
     listing: Listing[Any]
 
 
-def open_window(label: str, request: PageRequest) -> Window:
-    """Return what the request asks for; `label` is what cursors call the list. Raises InvalidCursorError."""
-    after, before = (
-        None if text is None else decode_cursor(text, label, _SORT.kind, is_nullable=False)
-        for text in (request.after, request.before)
-    )
-    return Window(label, request, after, before)
+def ranking_cursors(label: str) -> CursorForm:
+    """Return what the cursors of the list that is called `label` look like."""
+    return CursorForm(label, _SORT.kind)
+
+
+def open_window(form: CursorForm, request: PageRequest) -> Window:
+    """Return what the request asks for of the list with these cursors. Raises InvalidCursorError."""
+    return Window(form.label, request, form.read(request.after), form.read(request.before))
 
 
 def is_behind(value: ColumnElement[int], key: ColumnElement[int], place: Place) -> ColumnElement[bool]:

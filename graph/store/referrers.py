@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, and_, case, false, select
 
 from graph.store.artifacts import ARTIFACTS
+from graph.store.cursors import CursorForm
 from graph.store.keys import key_set
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages
 from graph.store.rows import ArtifactRow
@@ -26,6 +27,9 @@ _entry = manifest_child.alias("entry")
 
 # The index that keeps a fallback tag's list is not itself shown as a referrer.
 _HIDDEN = "FALLBACK_INDEX"
+
+_LIST_NAME = "artifact.referrers"
+_BY_FIRST_SIGHT = Sort("FIRST_SEEN")  # keys rise
 
 
 def load_platforms(
@@ -62,6 +66,11 @@ def load_platforms(
     return [_in_order(found[key]) for key in artifact_keys]
 
 
+def referrer_cursors() -> CursorForm:
+    """Return what the cursors of an artifact's referrers look like."""
+    return _BY_FIRST_SIGHT.form(_LIST_NAME)
+
+
 def page_referrers(
     db: Connection,
     visibility: Visibility,
@@ -74,7 +83,7 @@ def page_referrers(
     They say so by their subject or by a referrer tag.
     """
     members = _referrers(visibility, artifact_type)
-    return read_pages(db, artifact_keys, ARTIFACTS, members, Sort("FIRST_SEEN"), request)
+    return read_pages(db, artifact_keys, ARTIFACTS, members, _BY_FIRST_SIGHT, request)
 
 
 def count_referrers(
@@ -122,7 +131,7 @@ def _referrers(visibility: Visibility, artifact_type: str | None) -> Members:
     ]
     if artifact_type is not None:
         conditions.append(_item.c.artifact_type == artifact_type)
-    return Members("artifact.referrers", source, _edge.c.artifact_id, _origin.c.id, tuple(conditions))
+    return Members(_LIST_NAME, source, _edge.c.artifact_id, _origin.c.id, tuple(conditions))
 
 
 def _in_order(found: list[tuple[int, ArtifactRow]]) -> list[ArtifactRow]:

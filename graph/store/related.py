@@ -39,7 +39,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from graph.store.cursors import MAX_INTEGER
+from graph.store.cursors import MAX_INTEGER, CursorForm
 from graph.store.keys import key_parameter, key_set, key_value
 from graph.store.pages import Page, PageRequest
 from graph.store.rankings import (
@@ -53,6 +53,7 @@ from graph.store.rankings import (
     is_behind,
     open_window,
     rank,
+    ranking_cursors,
     read_ranking,
 )
 from graph.store.rows import OverlapRow
@@ -92,6 +93,11 @@ class _Parts:
     effort: Effort
     own: CTE
     layers: CTE  # parent, blob, size, users, is_hot
+
+
+def related_cursors(users: Users) -> CursorForm:
+    """Return what the cursors of the list of those that share layers with one look like."""
+    return ranking_cursors(f"{users.name}.related OVERLAP_BYTES")
 
 
 def page_related_repositories(
@@ -145,7 +151,7 @@ def _page_related(
     request: PageRequest,
     effort: Effort,
 ) -> list[Page[OverlapRow]]:
-    window = open_window(f"{users.name}.related OVERLAP_BYTES", request)
+    window = open_window(related_cursors(users), request)
     engine = db.dialect.name
     page = _related_statement(engine, users, visibility, window.shape, effort)
     return read_ranking(db, parents, page, {"keys": key_value(engine, parents)}, window, OverlapRow)

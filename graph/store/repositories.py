@@ -10,6 +10,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Connection, and_, type_coerce
 
 from graph.store.conditions import contains, is_below, is_layer, repository_narrowing
+from graph.store.cursors import CursorForm
 from graph.store.filters import Order, RepositoryFilter, RepositoryOrder, check_search
 from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, find_rows, load_counts, load_rows
@@ -58,6 +59,8 @@ _BY_NAME = Order(RepositoryOrder.NAME)
 _BY_FIRST_SIGHT = Order(RepositoryOrder.FIRST_SEEN)
 _ALL = RepositoryFilter()
 
+_SEARCH = "search.repositories"
+
 _COLUMN_OF = {
     RepositoryOrder.NAME: "name",
     RepositoryOrder.FIRST_SEEN: None,  # keys rise
@@ -92,6 +95,21 @@ def find_repositories(
         ),
         visibility.restrict(repository.c.id),
     )
+
+
+def repository_cursors(owner: str, order: Order[RepositoryOrder] | None = None) -> CursorForm:
+    """Return what the cursors of the repositories of an `owner`, "registry" or "namespace", look like."""
+    return _sort(order or _BY_NAME).form(f"{owner}.repositories")
+
+
+def layer_repository_cursors(order: Order[RepositoryOrder] | None = None) -> CursorForm:
+    """Return what the cursors of the repositories that use a layer look like."""
+    return _sort_of_layer(order or _BY_FIRST_SIGHT).form("layer.repositories")
+
+
+def search_cursors() -> CursorForm:
+    """Return what the cursors of what a search found look like."""
+    return _sort(_BY_NAME).form(_SEARCH)
 
 
 def page_repositories(
@@ -196,7 +214,17 @@ def _in_registry(
     column = _COLUMN_OF[order.field]
     conditions = (*_shown(visibility), *narrowing.beside(column))
     members = Members("registry.repositories", _item, _item.c.id, _item.c.registry_id, conditions)
-    return members, sort_by(order, column, _item, repository, narrowing.range_of(column))
+    return members, replace(_sort(order), within=narrowing.range_of(column))
+
+
+def _sort(order: Order[RepositoryOrder]) -> Sort:
+    return sort_by(order, _COLUMN_OF[order.field], _item, repository)
+
+
+def _sort_of_layer(order: Order[RepositoryOrder]) -> Sort:
+    if order.field is RepositoryOrder.NAME:
+        return sort_by(order, "repository_name", _holder, repository_blob)
+    return _sort(order)
 
 
 @keep_list
@@ -227,20 +255,18 @@ def _in_namespace(
 
 @keep_list
 def _of_layer(visibility: Visibility, order: Order[RepositoryOrder]) -> tuple[Members, Sort]:
-    column = _COLUMN_OF[order.field]
     condition = visibility.restrict(_holder.c.repository_id)
     members = Members("layer.repositories", _holder, _holder.c.id, _holder.c.blob_id, (condition,))
     if order.field is RepositoryOrder.NAME:
         members = replace(members, conditions=(condition, is_layer(_holder)))
-        return members, sort_by(order, "repository_name", _holder, repository_blob)
-    if column is not None:
+    elif _COLUMN_OF[order.field] is not None:
         members = replace(members, source=_holder.join(_item, _item.c.id == _holder.c.repository_id))
-    return members, sort_by(order, column, _item, repository)
+    return members, _sort_of_layer(order)
 
 
 def _with_text(visibility: Visibility, text: str) -> tuple[Members, Sort]:
     # Names are lower case, by the specification.
     conditions = (*_shown(visibility), contains(_item.c.name, check_search(text)))
     # A list for each registry, since only inside one is an index in the order of names.
-    members = Members("search.repositories", _item, _item.c.id, _item.c.registry_id, conditions)
-    return members, sort_by(_BY_NAME, "name", _item, repository)
+    members = Members(_SEARCH, _item, _item.c.id, _item.c.registry_id, conditions)
+    return members, _sort(_BY_NAME)

@@ -9,10 +9,15 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from graph.errors import InvalidCursorError
-from graph.store.cursors import decode_cursor, encode_cursor
+from graph.store.cursors import CursorForm, encode_cursor
 from graph.store.pages import Page, PageRequest
 
 T = TypeVar("T")
+
+
+def sequence_cursors(label: str) -> CursorForm:
+    """What the cursors of the list that is called `label` look like."""
+    return CursorForm(label, int)
 
 
 def cut_sequence(items: Sequence[T], key_of: Callable[[T], int], label: str, request: PageRequest) -> Page[T]:
@@ -36,7 +41,8 @@ def cut_sequence(items: Sequence[T], key_of: Callable[[T], int], label: str, req
 
 def _place(items: Sequence[T], key_of: Callable[[T], int], label: str, text: str, *, is_before: bool) -> int:
     """The position before the cursor's item, or after it; of an item that is gone both are where it was."""
-    cursor = decode_cursor(text, label, int, is_nullable=False)
+    cursor = sequence_cursors(label).read(text)
+    assert cursor is not None
     position = cursor.value
     if type(position) is not int or position < 0:
         raise InvalidCursorError("this is not a cursor")

@@ -10,13 +10,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, select
 
+from graph.store.cursors import CursorForm
 from graph.store.keys import key_set, pair_set
 from graph.store.layers import layer_listing
 from graph.store.pages import Page, PageRequest
-from graph.store.rankings import Ranking, open_window, rank, read_ranking
+from graph.store.rankings import Ranking, open_window, rank, ranking_cursors, read_ranking
 from graph.store.rows import LayerRow
 from graph.store.users import ARTIFACT_USERS, REPOSITORY_USERS, Users, layers_of
 from graph.store.visibility import Visibility
+
+
+def overlap_cursors(users: Users) -> CursorForm:
+    """Return what the cursors of the layers that two of them share look like."""
+    return ranking_cursors(f"{users.name}.overlap SIZE")
 
 
 def page_repository_overlap(
@@ -54,7 +60,7 @@ def _page_overlap(
     pairs: Sequence[tuple[int, int]],
     request: PageRequest,
 ) -> list[Page[LayerRow]]:
-    window = open_window(f"{users.name}.overlap SIZE", request)
+    window = open_window(overlap_cursors(users), request)
     both = _both(db, visibility, users, pairs).cte("both")
     ranking = Ranking(both, (both.c.parent, both.c.member), both.c.size, both.c.blob)
     page = rank(ranking, window.shape, layer_listing(visibility))

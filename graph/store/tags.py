@@ -11,6 +11,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Connection, Table, and_, type_coerce
 
 from graph.store.conditions import tag_narrowing
+from graph.store.cursors import CursorForm
 from graph.store.filters import Order, TagFilter, TagOrder
 from graph.store.listings import Join, Listing, LocksColumn, find_rows, load_counts, load_rows
 from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
@@ -87,6 +88,11 @@ def find_tags(
     )
 
 
+def tag_cursors(owner: str, order: Order[TagOrder] | None = None) -> CursorForm:
+    """Return what the cursors of the tags of an `owner`, "repository" or "artifact", look like."""
+    return _sort(order or _BY_NAME).form(f"{owner}.tags")
+
+
 def page_tags(
     db: Connection,
     visibility: Visibility,
@@ -148,10 +154,16 @@ def _of_owner(
     if order.field is TagOrder.CREATED:
         members = _members(visibility, owner, narrowing.beside())
         source = _item.outerjoin(_item_named, _item_named.c.id == _item.c.artifact_id)
-        return replace(members, source=source), sort_by(order, "created_at", _item_named, _named)
+        return replace(members, source=source), _sort(order)
     column = _COLUMN_OF[order.field]
     members = _members(visibility, owner, narrowing.beside(column))
-    return members, sort_by(order, column, _item, tag, narrowing.range_of(column))
+    return members, replace(_sort(order), within=narrowing.range_of(column))
+
+
+def _sort(order: Order[TagOrder]) -> Sort:
+    if order.field is TagOrder.CREATED:
+        return sort_by(order, "created_at", _item_named, _named)
+    return sort_by(order, _COLUMN_OF[order.field], _item, tag)
 
 
 def _count(

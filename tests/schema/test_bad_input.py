@@ -1,5 +1,6 @@
-"""Wrong input is told where it is, before anything is read, and takes no other field with it."""
+"""Wrong input is told where it is, before anything is asked, and takes no other field with it."""
 
+import asyncio
 import base64
 
 import pytest
@@ -91,15 +92,119 @@ WRONG_IN_LISTS = [
 
 @pytest.mark.parametrize(("field", "code"), WRONG_IN_LISTS)
 async def test_wrong_input_in_lists(field: str, code: str) -> None:
-    """A page, cursor or filter that is wrong fails its field alone, and no statement is sent."""
+    """A page, cursor or filter that is wrong fails its field alone; no statement, no request."""
     refresher = FakeRefresher()
     async with graph_of(ragged_store()) as graph:
         response = await graph.ask(
-            "{ registry { name wrong: " + field + " { totalCount } } }", refresher=refresher
+            "{ registry { name wrong: " + field + " { totalCount } } }",
+            demand=Demand(0),
+            refresher=refresher,
         )
 
         assert {("registry", "wrong"): code} == paths_of(response)
         assert {"name": "registry.test", "wrong": None} == response["data"]["registry"]
+        assert [] == graph.statements
+        assert [] == refresher.asked
+
+
+WRONG_BELOW = [
+    ("tags(first: -1) { totalCount }", "INVALID_PAGE"),
+    ('tags(after: "nonsense") { totalCount }', "INVALID_CURSOR"),
+    (f'tags(filter: {{namePrefix: "{LONG}"}}) {{ totalCount }}', "INVALID_FILTER"),
+    ('artifacts(before: "nonsense") { totalCount }', "INVALID_CURSOR"),
+    ("artifacts(filter: {kinds: []}) { totalCount }", "INVALID_FILTER"),
+    ("layers(last: 0) { totalCount }", "INVALID_PAGE"),
+    ('related(after: "nonsense") { totalCount }', "INVALID_CURSOR"),
+    ('tag(name: "-v1") { name }', "INVALID_NAME"),
+    ('tag(name: "") { name }', "INVALID_NAME"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "code"), WRONG_BELOW)
+async def test_wrong_input_below_a_parent(field: str, code: str) -> None:
+    """What is wrong below a parent is known before that is refreshed: it comes from the store."""
+    refresher = FakeRefresher()
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(
+            '{ repository(name: "base") { name wrong: ' + field + " } }",
+            demand=Demand(0),
+            refresher=refresher,
+        )
+
+        assert {("repository", "wrong"): code} == paths_of(response)
+        assert {"repository": {"name": "base", "wrong": None}} == response["data"]
+        assert [] == refresher.asked
+        assert [("repository",)] == [tuple(stale["path"]) for stale in response["extensions"]["stale"]]
+        assert ["INVALID_INPUT"] == [stale["reason"] for stale in response["extensions"]["stale"]]
+
+
+async def test_wrong_input_deep_below_lists() -> None:
+    """However deep, by whichever fragment and variable: no catalog, no list of referrers is asked for."""
+    refresher = FakeRefresher()
+    query = """
+        query ($after: String) { registry { repositories(first: 1) { nodes { ...R } } } }
+        fragment R on Repository { artifacts { nodes { ... on Artifact { referrers { ...C } } } } }
+        fragment C on ArtifactConnection { nodes { referrers(after: $after) { totalCount } } }
+    """
+    query = query.replace("ArtifactConnection", "ReferrerConnection")
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(query, {"after": "x"}, demand=Demand(0), refresher=refresher)
+
+        assert [] == refresher.asked
+        assert ["INVALID_CURSOR"] == [code for code in codes_of(response) if code != "NOT_OBSERVED"]
+
+
+async def test_wrong_input_that_nobody_reaches() -> None:
+    """What is wrong below null or an empty list is told too: by its place in the query, without a path."""
+    async with graph_of(ragged_store(), observed=False) as graph:
+        response = await graph.ask(
+            '{ repository(name: "unknown") { tags(first: 0) { totalCount } } '
+            'registry { repositories(filter: {name: "none"}) { nodes { tag(name: "a b") { name } } } } }',
+            demand=Demand(0),
+            refresher=FakeRefresher(),
+        )
+
+        assert {("repository",): "NOT_OBSERVED", ("registry", "repositories"): "NOT_OBSERVED"} == paths_of(
+            response
+        )
+        assert "wrong" in response["errors"][0]["message"]
+        untold = [error for error in response["errors"] if "path" not in error]
+        assert {"INVALID_PAGE", "INVALID_NAME"} == {error["extensions"]["code"] for error in untold}
+        assert all(error["locations"] for error in untold)
+
+
+async def test_what_is_left_out_is_not_wrong() -> None:
+    """A field that `@skip` or `@include` leaves out is no mistake, and the registry is asked."""
+    refresher = FakeRefresher()
+    query = """
+        query ($no: Boolean!) { repository(name: "base") {
+            name
+            tags(first: 0) @include(if: $no) { totalCount }
+            ... @include(if: $no) { tag(name: "a b") { name } }
+            ...T @skip(if: true)
+        } }
+        fragment T on Repository { layers(last: 0) { totalCount } }
+    """
+    async with graph_of(ragged_store()) as graph:
+        data = await graph.data(query, {"no": False}, demand=Demand(0), refresher=refresher)
+
+        assert {"repository": {"name": "base"}} == data
+        assert ["repository"] == [what for what, *_ in refresher.asked]
+
+
+async def test_arguments_are_read_in_slices() -> None:
+    """Reading what a query brings lets others have the event loop, and ends with the time of the request."""
+    kinds = ["IMAGE"] * 19_000
+    fields = " ".join(
+        f"a{number}: artifacts(filter: {{kinds: $kinds}}) {{ totalCount }}" for number in range(40)
+    )
+    query = f"query ($kinds: [ArtifactKind!]) {{ registry {{ {fields} }} }}"
+    async with graph_of(ragged_store()) as graph:
+        over = asyncio.get_running_loop().time()
+        response = await graph.ask(query, {"kinds": kinds}, deadline=over)
+
+        assert ["TIME_LIMIT"] == codes_of(response)
+        assert 40 > len(graph.context.arguments)
         assert [] == graph.statements
 
 
@@ -136,6 +241,11 @@ async def test_long_lists_in_variables() -> None:
         ("String", "registry { repositories(after: $text) { totalCount } }", "INVALID_CURSOR"),
         ("String", "registry { repositories(filter: {name: $text}) { totalCount } }", "INVALID_FILTER"),
         ("String", "registry { namespaces(prefix: $text) { totalCount } }", "INVALID_FILTER"),
+        (
+            "String",
+            "registry { artifacts(first: 1) { nodes { referrers(artifactType: $text) { totalCount } } } }",
+            "INVALID_FILTER",
+        ),
     ],
 )
 async def test_half_a_character(type: str, field: str, code: str) -> None:
@@ -144,7 +254,7 @@ async def test_half_a_character(type: str, field: str, code: str) -> None:
         response = await graph.ask(f"query ($text: {type}) {{ {field} }}", {"text": "a\ud800"})
 
         assert [code] == codes_of(response)
-        assert [] == graph.statements
+        assert len(graph.statements) <= field.count("artifacts")  # its parents
 
 
 DIGESTS = "layers(digests: $value) { size }"

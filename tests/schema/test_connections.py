@@ -1,13 +1,15 @@
 """Lists in pages: everything once, in order, from both ends, counted only for who asks."""
 
 import asyncio
+from typing import Any
 
 import pytest
+from graphql import GraphQLObjectType, get_named_type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graph.schema.pages import DEFAULT_PAGE_SIZE
-from requests_to_graph import Graph, graph_of
+from requests_to_graph import Graph, codes_of, graph_of
 from schema_stores import ragged_store, wide_store
 
 pytestmark = pytest.mark.anyio
@@ -123,3 +125,62 @@ async def test_a_count_has_the_filter_of_its_list() -> None:
             "team/api": [3, 4, 1],
             "team/web": [1, 4, 0],
         } == counts
+
+
+# An object of each type with lists, where the store has one whose lists are not empty.
+PARENTS = {
+    "Query": "",
+    "Registry": "registry",
+    "Namespace": "registry namespaces nodes",
+    "Repository": "registry repositories nodes",
+    "Artifact": "registry repositories nodes artifacts nodes",
+    "Layer": "registry layers nodes",
+    "RepositoryOverlapEdge": "registry repositories nodes related edges",
+    "ArtifactOverlapEdge": "registry repositories nodes artifacts nodes related edges",
+    "Deletion": 'deletion(repositories:["base"])',
+}
+
+
+def cursors_in(data: Any) -> list[str]:
+    """The last cursors of all pages in an answer."""
+    if isinstance(data, list):
+        return [cursor for item in data for cursor in cursors_in(item)]
+    if not isinstance(data, dict):
+        return []
+    own = [data["endCursor"]] if data.get("endCursor") else []
+    return own + [cursor for value in data.values() for cursor in cursors_in(value)]
+
+
+async def test_every_list_takes_the_cursors_it_gave() -> None:
+    """What is read of a cursor before anything else is what its list reads of it, in each of its orders."""
+    async with graph_of(ragged_store()) as graph:
+        types = graph.schema._schema.type_map
+        lists = [
+            (parent.name, name, field)
+            for parent in types.values()
+            if isinstance(parent, GraphQLObjectType)
+            for name, field in parent.fields.items()
+            if "after" in field.args
+        ]
+        assert {parent for parent, _, _ in lists} == set(PARENTS)
+        taken = set()
+        for parent, name, field in lists:
+            orders: list[str | None] = [None]
+            if "orderBy" in field.args:
+                orders += get_named_type(field.args["orderBy"].type).values
+            for order in orders:
+                given = {"text": '"a"'} if name == "search" else {}
+                given |= {} if order is None else {"orderBy": order}
+
+                async def ask(parent: str = parent, name: str = name, **given: str) -> Any:
+                    shown = "".join(f" {argument}: {value}" for argument, value in given.items())
+                    fields = [*PARENTS[parent].split(), f"{name}(first: 1{shown})", "pageInfo", "endCursor"]
+                    response = await graph.ask("{ " + " { ".join(fields) + " }" * len(fields))
+                    assert [] == [code for code in codes_of(response) if code.startswith("INVALID")]
+                    return response["data"]
+
+                for cursor in cursors_in(await ask(**given))[-1:]:
+                    await ask(**given, after=f'"{cursor}"')
+                    taken.add((parent, name))
+
+        assert {(parent, name) for parent, name, _ in lists} - {("Deletion", "staying")} == taken
