@@ -195,7 +195,9 @@ async def crawl(
         return await asyncio.gather(*map(crawl_one, parts.upstreams))
 
 
-async def answer(settings: Settings, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+async def answer(
+    settings: Settings, query: str, variables: Mapping[str, Any], operation_name: str | None = None
+) -> dict[str, Any]:
     """The response map of one query, from what is stored and nothing else.
 
     The registries are those of the store: none has to be in the settings. Raises StoreError when the store
@@ -210,7 +212,8 @@ async def answer(settings: Settings, query: str, variables: Mapping[str, Any]) -
         async with open_context(
             settings, store, registries, refresher=None, demand=any_age, clock=utc_now
         ) as context:
-            return await execute(build_schema(context.limits), context, query, variables)
+            schema = build_schema(context.limits)
+            return await execute(schema, context, query, variables, operation_name)
     finally:
         store.close()
 

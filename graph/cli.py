@@ -18,7 +18,14 @@ import typer
 
 from graph import __version__
 from graph.app import Parts, answer, check_logins, crawl, create_app
-from graph.errors import GraphError, InputError, SettingsError
+from graph.errors import (
+    GraphError,
+    InputError,
+    InvalidQueryError,
+    ServerError,
+    ServerUnreachableError,
+    SettingsError,
+)
 from graph.oci.reference import RegistryName, parse_registry_name
 from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
@@ -226,6 +233,9 @@ def query(
         ),
     ] = None,
     variables: Annotated[str, typer.Option(metavar="JSON", help="The variables of the query.")] = "{}",
+    operation: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which of several operations in the text to execute.")
+    ] = None,
     token_file: TokenFile = None,
     file: File = None,
     store: StoreUrl = None,
@@ -241,9 +251,10 @@ def query(
     if url is None:
         if "://" not in settings.store and not Path(settings.store).exists():
             raise InputError(f"there is no store at {settings.store}; make one with `ocigraph sync URL`")
-        response = asyncio.run(answer(settings, document, values))
+        response = asyncio.run(answer(settings, document, values, operation))
     else:
-        response = _ask_server(url, settings.read_token(), document, values)
+        asked = {"query": document, "variables": values, "operationName": operation}
+        response = _ask_server(url, settings.read_token(), asked)
     print(json.dumps(response, indent=2, ensure_ascii=False))
     if response.get("errors"):
         raise typer.Exit(1)
@@ -316,14 +327,17 @@ Ctrl-C ends it.
 
 
 def _read_query(text: str) -> str:
+    document = text
     if text == "-":
-        return sys.stdin.read()
-    if "{" in text:
-        return text
-    try:
-        return Path(text).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{text} is neither a query nor a file that can be read: {error}") from error
+        document = sys.stdin.read()
+    elif text.strip() and "{" not in text:
+        try:
+            document = Path(text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{text} is neither a query nor a file that can be read: {error}") from error
+    if not document.strip():
+        raise InvalidQueryError("the query is empty")
+    return document
 
 
 def _read_variables(text: str) -> dict[str, Any]:
@@ -336,12 +350,12 @@ def _read_variables(text: str) -> dict[str, Any]:
     return values
 
 
-def _ask_server(url: str, token: str | None, document: str, variables: dict[str, Any]) -> dict[str, Any]:
+def _ask_server(url: str, token: str | None, asked: dict[str, Any]) -> dict[str, Any]:
     if not url.startswith(("http://", "https://")):
         raise InputError("--url must begin with http:// or https://")
     request = urllib.request.Request(
         url,
-        json.dumps({"query": document, "variables": variables}).encode(),
+        json.dumps(asked).encode(),
         {"Content-Type": "application/json", "Accept": "application/json"},
     )
     if token is not None:
@@ -352,11 +366,11 @@ def _ask_server(url: str, token: str | None, document: str, variables: dict[str,
     except urllib.error.HTTPError as error:
         body = error.read()
     except OSError as error:
-        raise GraphError(f"{url} does not answer: {error}") from error
+        raise ServerUnreachableError(f"{url} does not answer: {error}") from error
     try:
         response = json.loads(body)
     except ValueError as error:
-        raise GraphError(f"{url} does not answer with JSON; is it a GraphQL server?") from error
+        raise ServerError(f"{url} does not answer with JSON; is it a GraphQL server?") from error
     if not isinstance(response, dict):
-        raise GraphError(f"{url} does not answer as a GraphQL server does")
+        raise ServerError(f"{url} does not answer as a GraphQL server does")
     return response

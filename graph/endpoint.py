@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graph import graphiql, memory
 from graph.schema.context import Context
@@ -26,6 +26,11 @@ LEGACY_TYPE = "application/json"
 
 # Seconds in which a request's body must have arrived: the largest has 2 MiB.
 BODY_SECONDS = 10.0
+
+# Of a refused request's body, the bytes that are read and thrown away, and the seconds that may take: a
+# client that writes all of its body before it reads would else find the connection broken, and not see why.
+DISCARDED_BYTES = 16 * 1024 * 1024
+DISCARD_SECONDS = 5.0
 
 # Bytes of an answer that are given to the server at a time.
 PART_BYTES = 256 * 1024
@@ -95,6 +100,20 @@ async def _read_body(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
+async def _discard_body(receive: Receive) -> None:
+    """Read what is left of a request's body, and keep nothing; more than DISCARDED_BYTES is left unread."""
+    size = 0
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while size <= DISCARDED_BYTES:
+                message = await receive()
+                size += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
 def _decode(text: bytes | str, what: str) -> Any:
     try:
         return orjson.loads(text)
@@ -141,11 +160,20 @@ class Endpoint:
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        is_read = False
+
+        async def read() -> Message:
+            nonlocal is_read
+            message = await receive()
+            is_read = not message.get("more_body", False)
+            return message
+
         try:
-            response = await self._answer(request)
+            response = await self._answer(Request(scope, read))
         except RequestError as error:
             response = _refuse(str(error), "INVALID_REQUEST", error.status, error.headers)
+            if not is_read and error.status != 408:  # one that drips is waited for no longer
+                await _discard_body(receive)
         except ClientDisconnect:
             return
         await response(scope, receive, send)
@@ -217,6 +245,7 @@ class BearerToken:
             refusal = _refuse(
                 "a bearer token is needed", "UNAUTHENTICATED", 401, {"WWW-Authenticate": "Bearer"}
             )
+            await _discard_body(receive)
             await refusal(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -35,6 +35,8 @@
     │   └── NotStoredError
     ├── HiddenError                the operator keeps it back
     ├── TimeLimitError             the request used up its time
+    ├── ServerError                the server that a command asks
+    │   └── ServerUnreachableError
     └── StoreError
         ├── StoreBusyError
         └── StoreOutdatedError
@@ -304,6 +306,20 @@ class TimeLimitError(GraphError):
     """The request took longer than allowed and was stopped."""
 
     code = "TIME_LIMIT"
+
+
+class ServerError(GraphError):
+    """The server that was asked did not answer as a GraphQL server does."""
+
+    code = "SERVER_ERROR"
+    exit_code = 6
+
+
+class ServerUnreachableError(ServerError):
+    """The server that was asked gave no answer, or none in time."""
+
+    code = "SERVER_UNREACHABLE"
+    retryable = True
 
 
 class StoreError(GraphError):

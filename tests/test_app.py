@@ -109,6 +109,22 @@ async def test_registry_that_fails_costs_nothing_known(sample: SampleRegistry) -
     assert {"REGISTRY_FAILED"} == {stale["reason"] for stale in answer["extensions"]["stale"]}
 
 
+async def test_several_operations_need_a_name(sample: SampleRegistry) -> None:
+    """Of several operations none is executed unless one is named: 400, as any request that is refused."""
+    asked = {"query": "query A { a: __typename } query B { b: __typename }"}
+    accept = {"Accept": "application/graphql-response+json"}
+    async with serve(sample) as client:
+        unnamed = await client.post("/graphql", json=asked, headers=accept)
+        named = await client.post("/graphql", json={**asked, "operationName": "B"}, headers=accept)
+        unknown = await client.post("/graphql", json={**asked, "operationName": "C"}, headers=accept)
+
+    for refused in (unnamed, unknown):
+        assert 400 == refused.status_code
+        assert ["INVALID_QUERY"] == [error["extensions"]["code"] for error in refused.json()["errors"]]
+        assert "data" not in refused.json()
+    assert (200, {"b": "Query"}) == (named.status_code, named.json()["data"])
+
+
 async def test_health(sample: SampleRegistry) -> None:
     """Both checks answer while the application runs."""
     async with serve(sample) as client:

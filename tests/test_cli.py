@@ -62,12 +62,25 @@ def test_query_with_errors_ends_with_1(store: str) -> None:
     assert json.loads(answer.stdout)["errors"]
 
 
-def test_empty_query(store: str) -> None:
-    """Nothing on standard input is refused as any other bad query, without a traceback."""
-    answer = run("query", "-", "--store", store)
+@pytest.mark.parametrize("text", ["-", "", " \n"])
+def test_empty_query(store: str, text: str) -> None:
+    """No query at all is a mistake of the caller's, however it is given."""
+    answer = run("query", text, "--store", store)
 
-    assert 1 == answer.returncode
-    assert "INVALID_QUERY" == json.loads(answer.stdout)["errors"][0]["extensions"]["code"]
+    assert (2, "ocigraph: the query is empty [INVALID_QUERY]\n") == (answer.returncode, answer.stderr)
+
+
+def test_one_of_several_operations(store: str) -> None:
+    """Of several operations one is executed if it is named, and none if it is not."""
+    document = "query A { a: __typename } query B { b: __typename }"
+    unnamed = run("query", document, "--store", store)
+    named = run("query", document, "--operation", "B", "--store", store)
+
+    assert 1 == unnamed.returncode
+    (error,) = json.loads(unnamed.stdout)["errors"]
+    assert "INVALID_QUERY" == error["extensions"]["code"]
+    assert "data" not in json.loads(unnamed.stdout)
+    assert (0, {"b": "Query"}) == (named.returncode, json.loads(named.stdout)["data"])
 
 
 def test_query_without_a_store(tmp_path: Path) -> None:
@@ -237,9 +250,10 @@ def test_login_check_shows_whom_and_no_secret(tmp_path: Path) -> None:
 
 
 def test_server_that_is_not_there() -> None:
-    """`query --url` tells that nobody answers, without a traceback."""
+    """`query --url` tells that nobody answers, with a code and an exit code of its own."""
     answer = run("query", "{ __typename }", "--url", "http://127.0.0.1:9/graphql")
 
-    assert 1 == answer.returncode
+    assert 6 == answer.returncode
     assert "does not answer" in answer.stderr
+    assert "[SERVER_UNREACHABLE]" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -1,15 +1,28 @@
 """GraphQL over HTTP, request by request: what is let in, and how it is answered."""
 
+import asyncio
 import json
+import socket
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from starlette.types import ASGIApp
 
-from graph.endpoint import PART_BYTES, BearerToken, Endpoint, Parameters, RequestError, pick_response_type
+from graph.endpoint import (
+    DISCARDED_BYTES,
+    PART_BYTES,
+    BearerToken,
+    Endpoint,
+    Parameters,
+    RequestError,
+    pick_response_type,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -45,8 +58,25 @@ async def open_context(request: Any) -> AsyncIterator[Any]:
     yield Aged()
 
 
+def make_endpoint() -> Endpoint:
+    return Endpoint(echo, open_context, "<html>page</html>", MAX_BODY)
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[int]:
+    """Serve it on a port of the loopback interface, as the command does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+        running = asyncio.create_task(server.serve([listener]))
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+            await running
+
+
 def make_client(app: ASGIApp | None = None) -> httpx.AsyncClient:
-    endpoint = app or Endpoint(echo, open_context, "<html>page</html>", MAX_BODY)
+    endpoint = app or make_endpoint()
     return httpx.AsyncClient(transport=httpx.ASGITransport(endpoint), base_url="http://test")
 
 
@@ -172,20 +202,41 @@ async def test_bad_body(content: bytes, status: int) -> None:
 
 
 async def test_body_without_length_is_cut() -> None:
-    """A body that does not tell its length is read no further than the limit."""
+    """A body that does not tell its length is refused at the limit, and is not read for ever."""
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
         while True:
-            sent += 500
-            yield b" " * 500
+            sent += 50_000
+            yield b" " * 50_000
 
     async with make_client() as client:
         response = await client.post("/graphql", content=endless(), headers={"content-type": JSON})
 
     assert 413 == response.status_code
-    assert sent <= MAX_BODY + 1_000
+    assert sent <= MAX_BODY + DISCARDED_BYTES + 100_000
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Authorization": "Bearer none"}])
+async def test_refusal_reaches_a_client_that_writes_first(headers: dict[str, str]) -> None:
+    """One that writes all of a body before it reads is told why it was refused, not just cut off."""
+    application = BearerToken(make_endpoint(), "secret", ())
+    body = b" " * (DISCARDED_BYTES // 2)
+    given = {"Content-Type": JSON, "Authorization": "Bearer secret", **headers}
+
+    def send(port: int) -> tuple[int, str]:
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", body, given)
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=30)
+        with caught.value as answer:
+            return answer.code, json.load(answer)["errors"][0]["extensions"]["code"]
+
+    async with serving(application) as port:
+        status, code = await asyncio.to_thread(send, port)
+
+    told = {"Authorization": (401, "UNAUTHENTICATED"), "Content-Type": (415, "INVALID_REQUEST")}
+    assert told.get(next(iter(headers), ""), (413, "INVALID_REQUEST")) == (status, code)
 
 
 @pytest.mark.parametrize(

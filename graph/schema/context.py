@@ -175,6 +175,7 @@ class Context:
         self.hide = hide
         self.deadline = deadline
         self.dispatcher = Dispatcher(self)
+        self.is_operation_named = False
         # By field and its first node in the query, what its arguments mean: see arguments.py.
         self.arguments: dict[tuple[str, int], Any] = {}
         self.has_wrong_input = False

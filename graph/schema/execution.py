@@ -36,6 +36,7 @@ async def execute(
     values = _count_values(variables)
     if values > MAX_VARIABLE_VALUES:
         return _refuse(QueryTooCostlyError(values, MAX_VARIABLE_VALUES, "values of variables"))
+    context.is_operation_named = operation_name is not None
     try:
         result = await schema.execute(
             query,

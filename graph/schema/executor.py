@@ -1,13 +1,21 @@
 """Execute a query as Strawberry does, but for errors without end.
 
-Rules of this file: nothing is changed but that all arguments are read first (`arguments.py`), and what
-becomes of a field that fails after many others did. The methods that are overridden are none of
-graphql-core's public interface, so its minor version is pinned.
+Rules of this file: nothing is changed but that one of several operations must be named, that all arguments
+are read first (`arguments.py`), and what becomes of a field that fails after many others did. The methods
+that are overridden are none of graphql-core's public interface, so its minor version is pinned.
 """
 
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLOutputType, is_non_null_type
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLError,
+    GraphQLOutputType,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    is_non_null_type,
+)
 from graphql.execution.collect_fields import FieldDetailsList
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
@@ -22,6 +30,20 @@ MAX_ERRORS = 1_000
 
 class BoundedExecutor(StrawberryGraphQLCoreExecutionContext):
     """Leaves a field null without an error of its own once MAX_ERRORS are listed, and counts it."""
+
+    @classmethod
+    def build(  # type: ignore[override]  # the rest is passed on as it is
+        cls, schema: GraphQLSchema, document: DocumentNode, root: Any, context: Any, *args: Any, **named: Any
+    ) -> Any:
+        """An executor, or why there can be none: of several operations one must be named.
+
+        Strawberry names the first to graphql-core where the request names none.
+        """
+        operations = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
+        if len(operations) > 1 and not context.is_operation_named:
+            message = f"the document has {len(operations)} operations: the request must name one"
+            return [GraphQLError(message, operations)]
+        return super().build(schema, document, root, context, *args, **named)
 
     def execute_operation(self, serially: bool | None = None) -> Any:
         """Read all arguments, then execute as ever; the response, to be awaited."""
