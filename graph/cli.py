@@ -31,7 +31,7 @@ from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
 from graph.schema.definition import print_sdl
 from graph.server import run_server
-from graph.settings import Settings, load_settings
+from graph.settings import load_settings
 from graph.store.engine import inspect_store
 from graph.store.recount import MAX_DIFFERENCES, recount
 from graph.sync.crawl import Crawler
@@ -59,6 +59,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+# What is typed here as a number is read by the settings, which tell of it beside every other mistake.
 Urls = Annotated[
     list[str] | None,
     typer.Argument(
@@ -75,7 +76,10 @@ StoreUrl = Annotated[
     typer.Option("--store", metavar="URL", help="Where what is known is kept: a path, or :memory:."),
 ]
 Host = Annotated[str | None, typer.Option(help="The address to listen on. Default: 127.0.0.1.")]
-Port = Annotated[int | None, typer.Option(help="The port to listen on; 0 takes a free one. Default: 8000.")]
+Port = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER", help="The port to listen on; 0 takes a free one. Default: 8000."),
+]
 
 TokenFile = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A file with the bearer token that requests bring.")
@@ -123,11 +127,11 @@ def serve(
     host: Host = None,
     port: Port = None,
     max_age: Annotated[
-        float | None,
+        str | None,
         typer.Option(metavar="S", help="Seconds after which an answer is refreshed when asked for."),
     ] = None,
     sync_interval: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds between crawls; 0: do not crawl.")
+        str | None, typer.Option(metavar="S", help="Seconds between crawls; 0: do not crawl.")
     ] = None,
     cors_origin: Annotated[
         list[str] | None,
@@ -154,7 +158,7 @@ def serve(
         "token_file": token_file,
         "hide": hide,
     }
-    settings = _with_registries(load_settings(flags, file))
+    settings = load_settings(flags, file, needs_registries=True)
     names = ", ".join(registry.name for registry in settings.registries)
     run_server(
         create_app(settings),
@@ -170,7 +174,7 @@ def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
 
     Exits with 0 when all of it could be read, with 3 when a registry or a repository could not.
     """
-    settings = _with_registries(load_settings({"registries": urls or None, "store": store}, file))
+    settings = load_settings({"registries": urls or None, "store": store}, file, needs_registries=True)
     console = Console(stderr=True)
     with make_progress_bar(console) as bar:
         tasks: dict[RegistryName, TaskID] = {}
@@ -293,7 +297,7 @@ def login_check(urls: Urls = None, file: File = None) -> None:
 
     No secret is shown. Exits with 0 when every registry answers, with 3 when one does not.
     """
-    settings = _with_registries(load_settings({"registries": urls or None}, file))
+    settings = load_settings({"registries": urls or None}, file, needs_registries=True)
     checks = asyncio.run(check_logins(settings))
     print_logins(Console(), checks)
     if any(check.failure is not None for check in checks):
@@ -304,12 +308,6 @@ def login_check(urls: Urls = None, file: File = None) -> None:
 def schema() -> None:
     """Print the schema in GraphQL's schema definition language."""
     print(print_sdl(), end="")
-
-
-def _with_registries(settings: Settings) -> Settings:
-    if not settings.registries:
-        raise SettingsError(["registries: none is given; name one, such as `https://registry.example.com`"])
-    return settings
 
 
 def _describe_demo(address: str) -> str:

@@ -168,14 +168,43 @@ def test_verify_of_what_is_no_store(tmp_path: Path) -> None:
     assert "STORE_ERROR" in answer.stderr
 
 
-def test_settings_mistakes_are_all_told() -> None:
-    """Every mistake is one line with its setting, and the exit code is 2."""
-    answer = run("serve", "ftp://a.example", "--port", "70000")
-
+def settings_told_by(*arguments: str) -> list[str]:
+    """The settings that a command which ends with 2 says are wrong, one line for each."""
+    answer = run(*arguments)
     assert 2 == answer.returncode
-    assert ["port", "registries"] == sorted(
-        line.split()[1].split(".")[0].rstrip(":") for line in answer.stderr.splitlines()
+    return sorted(line.removeprefix("ocigraph: ").split(": ")[0] for line in answer.stderr.splitlines())
+
+
+def test_settings_mistakes_are_all_told() -> None:
+    """Every mistake is one line with its setting, what is no number at all among them; the exit code is 2."""
+    told = settings_told_by(
+        "serve",
+        "ftp://a.example",
+        *("--port", "abc"),
+        *("--max-age", "soon"),
+        *("--sync-interval", "-1"),
+        *("--store", "mysql://127.0.0.1/x"),
+        *("--cors-origin", "portal.example"),
+        *("--hide", "everything"),
+        *("--settings", "missing.toml"),
     )
+
+    wrong = ["cors_origins", "hide.0", "max_age", "port", "registries.0.url", "store", "sync_interval"]
+    assert ["--settings", *wrong] == told
+
+
+@pytest.mark.parametrize("text", ["port = ", "\x00", "[[registries]\n"])
+def test_a_settings_file_that_is_none(tmp_path: Path, text: str) -> None:
+    """A file that is not TOML is told beside the mistakes of the flags, and hides none of them."""
+    file = tmp_path / "ocigraph.toml"
+    file.write_text(text)
+
+    assert ["--settings", "port"] == settings_told_by("serve", "--settings", str(file), "--port", "abc")
+
+
+def test_mistakes_beside_a_missing_registry(tmp_path: Path) -> None:
+    """That there is no registry is told beside the rest."""
+    assert ["port", "registries"] == settings_told_by("serve", "--port", "abc")
 
 
 def test_serve_needs_a_registry() -> None:
@@ -186,10 +215,10 @@ def test_serve_needs_a_registry() -> None:
     assert "https://registry.example.com" in answer.stderr
 
 
-@pytest.mark.parametrize("store", ["{}/missing/store.sqlite3", "postgresql://127.0.0.1/x"])
-def test_serve_with_a_store_that_cannot_be_opened(tmp_path: Path, store: str) -> None:
+def test_serve_with_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
     """A server that cannot open its store ends with 5 and one message."""
-    answer = run("serve", "http://127.0.0.1:9", "--port", "0", "--store", store.format(tmp_path))
+    store = str(tmp_path / "missing" / "store.sqlite3")
+    answer = run("serve", "http://127.0.0.1:9", "--port", "0", "--store", store)
 
     assert 5 == answer.returncode
     assert "STORE_ERROR" in answer.stderr

@@ -196,3 +196,49 @@ def test_namespaces_lead_nowhere_else(name: str) -> None:
     problems = problems_of({"registries": [{"url": "https://a.example", "namespaces": ["Org.1/team", name]}]})
 
     assert ["registries.0.namespaces"] == [problem.split(":")[0] for problem in problems]
+
+
+def test_unknown_dialect() -> None:
+    """A dialect that does not exist is told where it is named, with those that do."""
+    (problem,) = problems_of({"registries": [{"url": "b.example", "dialect": "esperanto"}]})
+
+    assert problem.startswith("registries.0.dialect: 'esperanto' is not known; known: auto, azure, ")
+
+
+@pytest.mark.parametrize("store", ["mysql://127.0.0.1/x", "postgresql+psycopg://127.0.0.1/x", ""])
+def test_a_store_of_no_engine(store: str) -> None:
+    """A URL of an engine that no store can be kept in is a mistake of that setting."""
+    (problem,) = problems_of({"store": store})
+
+    assert problem.startswith("store: ")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["portal.example", "https://portal.example/", "https://portal.example/x", "null", "https://*", "a b"],
+)
+def test_what_is_no_origin(origin: str) -> None:
+    """What no browser would ever send as an origin is not taken in silence."""
+    assert all(problem.startswith("cors_origins: ") for problem in problems_of({"cors_origins": [origin]}))
+
+
+def test_origins() -> None:
+    """Origins are compared in lower case, as browsers send them."""
+    given = ["https://Portal.example", "http://localhost:3000", "vscode-webview://x", "*"]
+
+    assert tuple(origin.lower() for origin in given) == load_settings({"cors_origins": given}).cors_origins
+
+
+def test_an_empty_token_file(tmp_path: Path) -> None:
+    """A token file that holds nothing is told with the rest, not when the server starts."""
+    file = write(tmp_path / "token", "\n")
+    problems = problems_of({"token_file": str(file), "port": "x"})
+
+    assert ["port", "token_file"] == sorted(problem.split(":")[0] for problem in problems)
+
+
+def test_a_file_named_by_a_variable_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What names the file is what has to be mended."""
+    monkeypatch.setenv("OCIGRAPH_SETTINGS", str(tmp_path / "missing.toml"))
+
+    assert ["OCIGRAPH_SETTINGS", "port"] == sorted(p.split(":")[0] for p in problems_of({"port": "x"}))

@@ -7,6 +7,7 @@ limit that is silently ignored is worse than none.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -39,6 +40,7 @@ __all__ = [
     "IdentityProvider",
     "RegistrySettings",
     "SETTINGS_VARIABLE",
+    "STORE_ENGINES",
     "Settings",
     "VARIABLE_PREFIX",
     "load_settings",
@@ -46,6 +48,13 @@ __all__ = [
 
 VARIABLE_PREFIX = "OCIGRAPH_"
 SETTINGS_VARIABLE = "OCIGRAPH_SETTINGS"
+_REGISTRIES_VARIABLE = "OCIGRAPH_REGISTRIES"
+
+# Where a store can be kept, as its URL begins.
+STORE_ENGINES = frozenset({"sqlite"})
+
+# What a browser sends as `Origin`: a scheme and a host, with a port if it is not the scheme's own.
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]+", re.ASCII)
 
 
 class Hidden(StrEnum):
@@ -160,11 +169,32 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(twice)} is given more than once")
         return registries
 
+    @field_validator("store")
+    @classmethod
+    def _check_store(cls, store: str) -> str:
+        engine, separator, _ = store.partition("://")
+        if not store or (separator and engine.partition("+")[0] not in STORE_ENGINES):
+            kinds = ", ".join(sorted(STORE_ENGINES))
+            raise ValueError(f"is a path, :memory: or a URL of {kinds}, not {engine or 'nothing'}")
+        return store
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(origin.lower() for origin in origins)
+        for origin in lowered:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://portal.example, nor `*`")
+        return lowered
+
     @field_validator("token_file")
     @classmethod
     def _check_token_file(cls, file: Path | None) -> Path | None:
-        if file is not None and not os.access(file, os.R_OK):
-            raise ValueError(f"{file} cannot be read")
+        if file is not None:
+            try:
+                read_secret(file)
+            except (OSError, UnicodeDecodeError) as error:
+                raise ValueError(f"{file} cannot be read: {error}") from error
         return file
 
     def read_token(self) -> str | None:
@@ -180,16 +210,23 @@ class Settings(BaseSettings):
             raise SettingsError([f"token_file: {error}"]) from error
 
 
-def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+def load_settings(
+    flags: Mapping[str, Any], file: Path | None = None, *, needs_registries: bool = False
+) -> Settings:
     """The settings from flags, else `OCIGRAPH_*` variables, else the TOML file, else the defaults.
 
     `file` may also be named by `OCIGRAPH_SETTINGS`. A flag that is None was not given.
-    Raises SettingsError with every mistake in them.
+    Raises SettingsError with every mistake in them; `needs_registries`: that there is no registry is one.
     """
-    if file is None and SETTINGS_VARIABLE in os.environ:
-        file = Path(os.environ[SETTINGS_VARIABLE])
-    in_file = {} if file is None else _read_toml(file)
+    problems = _find_unknown_variables()
+    read = _read_file(file, problems)
+    in_file = read or {}
     given = {name: value for name, value in flags.items() if value is not None}
+    # Whether a file that cannot be read names any is not known.
+    is_known = read is not None
+    named = (given.get("registries"), os.environ.get(_REGISTRIES_VARIABLE), in_file.get("registries"))
+    if needs_registries and is_known and not any(named):
+        problems.append("registries: none is given; name one, such as `https://registry.example.com`")
 
     class Loaded(Settings):
         @classmethod
@@ -202,7 +239,6 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=in_file)
 
-    problems = _find_unknown_variables()
     try:
         settings = Loaded(**given)
     except ValidationError as error:
@@ -212,12 +248,21 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
     return settings
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def _read_file(file: Path | None, problems: list[str]) -> dict[str, Any] | None:
+    """What the TOML file says, if there is one; None, and one problem more, where it cannot be read."""
+    name = "--settings"
+    if file is None and SETTINGS_VARIABLE in os.environ:
+        name, file = SETTINGS_VARIABLE, Path(os.environ[SETTINGS_VARIABLE])
+    if file is None:
+        return {}
     try:
         with file.open("rb") as stream:
             return tomllib.load(stream)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError([f"settings file {file}: {error}"]) from error
+    except OSError as error:
+        problems.append(f"{name}: {file} cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{name}: {file} is not TOML: {error}")
+    return None
 
 
 def _find_unknown_variables() -> list[str]:

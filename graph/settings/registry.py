@@ -22,8 +22,28 @@ from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout,
 MAX_SECRET_BYTES = 64 * 1024
 
 
-# What `dialect` says when nobody chose one.
+# What `dialect` says when nobody chose one, and all that it may say: what `registry.dialects` calls them.
 AUTOMATIC_DIALECT = "auto"
+LAYOUT_DIALECT = "layout"
+DIALECT_NAMES = frozenset(
+    {
+        AUTOMATIC_DIALECT,
+        LAYOUT_DIALECT,
+        "azure",
+        "docker-hub",
+        "ecr",
+        "ecr-public",
+        "gitea",
+        "github",
+        "gitlab",
+        "google",
+        "harbor",
+        "jfrog",
+        "oci",
+        "quay",
+        "zot",
+    }
+)
 
 
 # An owner's name reaches the path of a request: what GitHub, Docker Hub, Quay, Harbor and GitLab allow in
@@ -130,6 +150,19 @@ class RegistrySettings(BaseModel):
     @classmethod
     def _check_url(cls, url: str) -> str:
         return parse_place(url)
+
+    @field_validator("dialect")
+    @classmethod
+    def _check_dialect(cls, dialect: str, info: ValidationInfo) -> str:
+        if dialect not in DIALECT_NAMES:
+            raise ValueError(f"{dialect!r} is not known; known: {', '.join(sorted(DIALECT_NAMES))}")
+        if "url" in info.data:
+            url = info.data["url"]
+            if parse_layout(url) is None and dialect == LAYOUT_DIALECT:
+                raise ValueError(f"{url} is no layout")
+            if parse_layout(url) is not None and dialect not in (AUTOMATIC_DIALECT, LAYOUT_DIALECT):
+                raise ValueError(f"{url} is no registry that speaks {dialect!r}")
+        return dialect
 
     @field_validator("namespaces")
     @classmethod

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from graph.errors import InputError, StoreError, TimeLimitError
+from graph.settings import STORE_ENGINES
 from graph.store import sqlite
 from graph.store.migrations import check, migrate
 from graph.store.threads import done, finished, submit, tell
@@ -98,7 +99,7 @@ def _path_of(url: str) -> Path | None:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StoreError("the address of the store is neither a path nor a URL") from error
-    if parsed.get_backend_name() != "sqlite":
+    if parsed.get_backend_name() not in STORE_ENGINES:
         raise StoreError(f"a store cannot be kept in {parsed.get_backend_name()}; sqlite is supported")
     return None if parsed.database in (None, "", ":memory:") else Path(parsed.database or "")
 

@@ -18,19 +18,20 @@ from graph.errors import (
     RegistryProtocolError,
     RegistryUnknownError,
     RegistryUnsupportedError,
-    SettingsError,
 )
 from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.client import FetchedManifest, ManifestHead, RegistryClient
+from graph.registry.dialects import DIALECTS
 from graph.registry.dialects.oci import OciDialect, parse_tag
 from graph.registry.entries import ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing
 from graph.registry.wire import MAX_CONFIG_BYTES, pull_scope
 from graph.settings import RegistrySettings
+from graph.settings.registry import AUTOMATIC_DIALECT, DIALECT_NAMES
 
 pytestmark = pytest.mark.anyio
 
@@ -319,10 +320,9 @@ async def test_names_are_checked_before_a_request(make_client: MakeClient, name:
     assert 0 == client.ledger.total
 
 
-async def test_unknown_dialect(make_client: MakeClient) -> None:
-    """A dialect that does not exist is the operator's mistake."""
-    with pytest.raises(SettingsError):
-        make_client(ScriptedRegistry({}), dialect="esperanto")
+def test_the_settings_know_every_dialect() -> None:
+    """What the settings take for a dialect is what there is, and what nobody chose."""
+    assert DIALECT_NAMES == {AUTOMATIC_DIALECT, *(dialect.name for dialect in DIALECTS)}
 
 
 class VendorDialect(OciDialect):

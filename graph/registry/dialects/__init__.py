@@ -3,7 +3,6 @@
 The rest of the package asks a dialect, never a vendor's name. `oci` is the plain API and works everywhere.
 """
 
-from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
 from graph.registry.dialects.docker_hub import DockerHubDialect
@@ -43,23 +42,13 @@ DIALECTS: tuple[type[OciDialect], ...] = (
 
 
 def choose_dialect(settings: RegistrySettings) -> Dialect:
-    """The dialect that the settings name, else the one that is known to be spoken at the host, else `oci`.
-
-    Raises SettingsError if there is none of that name.
-    """
+    """The dialect that the settings name, else the one that is known to be spoken at the host, else `oci`."""
     if settings.layout is not None:
-        if settings.dialect not in (AUTOMATIC_DIALECT, LayoutDialect.name):
-            raise SettingsError([f"dialect: {settings.url} is no registry that speaks {settings.dialect!r}"])
         return LayoutDialect(settings)
-    if settings.dialect == LayoutDialect.name:
-        raise SettingsError([f"dialect: {settings.url} is no layout"])
     host = host_of(settings.url.partition("://")[2])
     for dialect in DIALECTS:
         if dialect.name == settings.dialect or (
             settings.dialect == AUTOMATIC_DIALECT and dialect.speaks_at(host)
         ):
             return dialect(settings)
-    if settings.dialect != AUTOMATIC_DIALECT:
-        known = ", ".join(sorted(dialect.name for dialect in DIALECTS))
-        raise SettingsError([f"dialect: {settings.dialect!r} is not known; known: {known}"])
     return OciDialect(settings)
