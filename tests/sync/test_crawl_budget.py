@@ -124,8 +124,8 @@ async def test_referrers_are_listed_once_each(rig: Rig) -> None:
     push(rig.registry, "web", signed_sbom)
     push(rig.registry, "web", multi_platform("b"), "v2")
     spent, _ = await rig.spend()
-    # One list for each of four images and indexes (two tags, two children), and for each of two referrers: the
-    # signature of the SBOM is listed with the SBOM and nowhere else.
+    # One list for each of four images and indexes (two tags, two children), and for each of two referrers:
+    # the signature of the SBOM is listed with the SBOM and nowhere else.
     assert {"PING": 1, "CATALOG": 1, "TAGS": 1, "MANIFEST_GET": 6, "CONFIG": 3, "REFERRERS": 6} == spent
     assert "REFERRER" == rig.artifacts("web")[sbom.digest] == rig.artifacts("web")[signed_sbom.digest]
     assert [] == rig.recount()
