@@ -14,7 +14,7 @@ CREATED = 1_763_000_000_000
 
 
 class GoogleRegistry(SampleRegistry):
-    """`writes_numbers`: `timeUploadedMs` is a number, as at pkg.dev, and not a text, as at gcr.io."""
+    """`writes_numbers`: `timeUploadedMs` is a number, which nobody saw, and not a text."""
 
     def __init__(self, *, has_catalog: bool = False, writes_numbers: bool = False, **options: Any) -> None:
         super().__init__(**options)

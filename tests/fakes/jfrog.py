@@ -16,7 +16,11 @@ _CATALOG = re.compile(r"/artifactory/api/docker/(?P<key>[^/]+)/v2/_catalog")
 
 
 class JfrogRegistry(SampleRegistry):
-    """Repositories are `key/image`; a digest and a null stand in every list of tags."""
+    """Repositories are `key/image`; where `is_dirty`, a digest and a null stand in every list of tags."""
+
+    def __init__(self, *, is_dirty: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self.is_dirty = is_dirty
 
     def _route(self, request: Request) -> Answer:
         if match := _CATALOG.fullmatch(request.path):
@@ -28,7 +32,7 @@ class JfrogRegistry(SampleRegistry):
             headers = () if page.last is None else (("Link", f'</v2/_catalog?{query}>; rel="next"'),)
             return json_answer({"repositories": page.entries}, headers=headers)
         answer = super()._route(request)
-        if request.path.endswith("/tags/list") and answer.status == 200:
+        if self.is_dirty and request.path.endswith("/tags/list") and answer.status == 200:
             document: dict[str, Any] = json.loads(answer.body)
             document["tags"] += ["sha256:" + "0" * 64, None]
             return json_answer(document, headers=tuple(each for each in answer.headers if each[0] == "Link"))

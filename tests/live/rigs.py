@@ -35,6 +35,7 @@ SOURCES = {
     "chromium": "apt-get install chromium",
     "crane": "go install github.com/google/go-containerregistry/cmd/crane@v0.22.1",
     "docker-registry": "apt-get install docker-registry",
+    "gcrane": "go install github.com/google/go-containerregistry/cmd/gcrane@v0.22.1",
     "go": "https://go.dev/dl",
     "skopeo": "apt-get install skopeo",
 }

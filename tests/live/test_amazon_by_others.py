@@ -1,7 +1,4 @@
-"""Amazon's own client reads the double of ECR, and its own signer finds our signatures right.
-
-botocore is in no lock (see pyproject.toml): these run where the extra `aws` is installed.
-"""
+"""Amazon's own client reads the double of ECR, and its own signer finds our signatures right."""
 
 import socket
 import sys
@@ -9,8 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from builders import make_image
 from fakes.ecr import HOST, PUSHED, EcrRegistry
@@ -24,7 +25,6 @@ from live.rigs import free_port, process, wait_until
 
 pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-botocore = pytest.importorskip("botocore.session")
 WEB = RepositoryName("samples/web")
 KEYS = ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
@@ -75,7 +75,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.usefixtures("credentials")
 def test_amazons_client_reads_the_double(url: str) -> None:
     """Amazon's client pages through repositories and images, and gets a password."""
-    ecr = botocore.Session().create_client("ecr", region_name="eu-west-1", endpoint_url=url)
+    ecr = boto3.Session().client("ecr", region_name="eu-west-1", endpoint_url=url)
 
     repositories = list(ecr.get_paginator("describe_repositories").paginate().search("repositories[]"))
     pages = ecr.get_paginator("describe_images").paginate(repositoryName=WEB)
@@ -93,10 +93,6 @@ def test_amazons_client_reads_the_double(url: str) -> None:
 
 def is_signed(request: Request, body: bytes) -> bool:
     """Whether Amazon's signer would have signed the request as it arrived in the same way."""
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-
     _, _, told = request.headers["authorization"].partition(" ")
     parts: dict[str, Any] = dict(part.strip().split("=", 1) for part in told.split(","))
     signer = SigV4Auth(Credentials(*KEYS, "a session"), "ecr", "eu-west-1")

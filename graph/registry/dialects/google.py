@@ -3,8 +3,8 @@
 Source: google/go-containerregistry, pkg/v1/google/list.go. What differs from the plain API:
 
 - The answer to `tags/list` has a `manifest` for each digest, untagged ones too, with its tags, media type and
-  times in milliseconds (texts at gcr.io, `timeUploadedMs` a number at pkg.dev), and in `child` the names one
-  level below. It is whole, whatever its size and whatever was asked for.
+  times in milliseconds (texts, which is all that Google's own gcrane takes; a number is read too), and in
+  `child` the names one level below. It is whole, whatever its size and whatever was asked for.
 - It is told by the presence of these two, not by the host: other registries at such hosts have neither.
 - `imageSizeBytes` is what the image weighs, not the manifest.
 - Repositories are a tree, and pkg.dev has no catalog of them: it is walked from the `namespaces` of the
