@@ -68,6 +68,7 @@ class KnownTag:
 
     digest: Digest | None
     error_code: str | None
+    observed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class KnownArtifact:
     subject: Digest | None
     children: tuple[Digest, ...]
     absent_at: datetime | None = None
+    observed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

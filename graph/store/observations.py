@@ -223,7 +223,7 @@ def count_progress(db: Connection, registry_id: int, started_at: datetime) -> tu
 def load_known(db: Connection, repository_id: int) -> KnownRepository:
     """Return all that is stored of a repository, to be compared with what the registry says now.
 
-    Raises KeyError if there is no such repository.
+    Raises KeyError if there is none.
     """
     found = read_column(db, "SELECT crawled_at FROM repository WHERE id = :id", {"id": repository_id})
     if not found:
@@ -239,7 +239,7 @@ def _load_tags(db: Connection, repository_id: int) -> dict[TagName, KnownTag]:
     found = read_rows(
         db,
         """
-        SELECT t.name, b.digest, t.error_code
+        SELECT t.name, b.digest, t.error_code, t.observed_at
         FROM tag AS t
         LEFT JOIN artifact AS a ON a.id = t.artifact_id
         LEFT JOIN blob AS b ON b.id = a.manifest_id
@@ -247,7 +247,7 @@ def _load_tags(db: Connection, repository_id: int) -> dict[TagName, KnownTag]:
         """,
         {"id": repository_id},
     )
-    return {name: KnownTag(digest, error_code) for name, digest, error_code in found}
+    return {name: KnownTag(digest, code, moment_of(at)) for name, digest, code, at in found}
 
 
 def _load_artifacts(db: Connection, repository_id: int) -> dict[Digest, KnownArtifact]:
@@ -269,7 +269,8 @@ def _load_artifacts(db: Connection, repository_id: int) -> dict[Digest, KnownArt
     found = read_rows(
         db,
         """
-        SELECT a.id, b.digest, a.has_manifest, a.absent_at, a.error_code, a.referrers_observed_at, s.digest
+        SELECT a.id, b.digest, a.has_manifest, a.absent_at, a.observed_at, a.error_code,
+            a.referrers_observed_at, s.digest
         FROM artifact AS a
         JOIN blob AS b ON b.id = a.manifest_id
         LEFT JOIN manifest AS m ON m.blob_id = a.manifest_id AND a.has_manifest
@@ -283,12 +284,13 @@ def _load_artifacts(db: Connection, repository_id: int) -> dict[Digest, KnownArt
             has_manifest=bool(has_manifest),
             is_present=absent_at is None,
             error_code=error_code,
-            referrers_observed_at=moment_of(referrers_observed_at),
+            referrers_observed_at=moment_of(referrers_at),
             subject=subject,
             children=tuple(children[key]) if key in children else (),
             absent_at=moment_of(absent_at),
+            observed_at=moment_of(at),
         )
-        for key, digest, has_manifest, absent_at, error_code, referrers_observed_at, subject in found
+        for key, digest, has_manifest, absent_at, at, error_code, referrers_at, subject in found
     }
 
 
@@ -382,11 +384,8 @@ def _set_in_registry(
 
 def _end_all(db: Connection, repository_id: int, changes: RepositoryChanges) -> RepositoryChanges:
     """Return the changes of a repository that is gone: everything in it is absent."""
-    tags = read_column(
-        db,
-        "SELECT name FROM tag WHERE repository_id = :id AND absent_at IS NULL",
-        {"id": repository_id},
-    )
+    named = "SELECT name FROM tag WHERE repository_id = :id AND absent_at IS NULL"
+    tags = read_column(db, named, {"id": repository_id})
     digests = read_column(
         db,
         """

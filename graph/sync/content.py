@@ -35,12 +35,11 @@ from graph.registry.client import FetchedManifest
 from graph.store.changes import Discovery, Failure, KnownArtifact, NewManifest
 from graph.store.content import known_configs, known_manifests, put_manifests
 from graph.sync.flight import drain
+from graph.sync.pace import MAX_BATCH
 from graph.sync.patience import OUT_OF_MANIFESTS, Patience, failure_of
 from graph.sync.plan import ObservedArtifact, needs_manifest
 from graph.sync.upstream import Stored, Upstream
 
-# Tags or digests looked at between two writes: what a kill -9 can lose.
-MAX_BATCH = 500
 # Bytes of manifests and configs held before they are written, for each repository that is looked at: twice an
 # ordinary batch (on Docker Hub in 2019 a manifest had 5.8 KB, a config 11 KB).
 MAX_BATCH_BYTES = 16 * 1024 * 1024

@@ -26,7 +26,6 @@ from graph.store.observations import (
     start_crawl,
 )
 from graph.sync.catalog import observe_catalog
-from graph.sync.flight import drain
 from graph.sync.freshness import age_of
 from graph.sync.patience import failure_of
 from graph.sync.report import CrawlReport, Progress, Tally
@@ -172,14 +171,32 @@ class _Crawl:
             )
         await self._write_progress()
         self._tell()
-        workers = deque(range(REPOSITORIES_AT_ONCE))
-        await drain(workers, lambda _: self._work(), at_once=REPOSITORIES_AT_ONCE)
+        self._upstream.pace.begin(is_resumed=self._is_resumed)
+        await self._work_together()
         await self._write_progress()
         return failure
 
-    async def _work(self) -> None:
-        while (repository := await self._next()) is not None:
-            await self._look_at(*repository)
+    async def _work_together(self) -> None:
+        """Look at what is left, by as many workers as the pace allows: after a kill by few at first."""
+        pace = self._upstream.pace
+        working = 0
+
+        async def work() -> None:
+            while (repository := await self._next()) is not None:
+                await self._look_at(*repository)
+                hire()
+
+        def hire() -> None:
+            nonlocal working
+            while working < pace.looks(REPOSITORIES_AT_ONCE):
+                working += 1
+                group.create_task(work())
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                hire()
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     async def _next(self) -> tuple[int, RepositoryName] | None:
         async with self._reading:
@@ -232,7 +249,7 @@ class _Crawl:
                 name,
                 self.tally,
                 in_catalog=self._in_catalog(key),
-                is_resumed=self._is_resumed,
+                since=self._since if self._is_resumed else None,
             )
         except StoreError:
             raise

@@ -8,6 +8,7 @@ repository in which nothing happened is one read and one write.
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from graph.errors import RegistryUnknownError
 from graph.oci.digest import Digest
@@ -17,6 +18,7 @@ from graph.store.findings import Findings, write_findings
 from graph.store.observations import load_known
 from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
+from graph.sync.freshness import age_of
 from graph.sync.patience import Patience
 from graph.sync.plan import ObservedArtifact, ObservedRepository, is_news, plan_changes
 from graph.sync.report import Tally
@@ -41,8 +43,19 @@ class Seen:
 class Look:
     """Made for one look at one repository, while nobody else looks at it (`Upstream.turn`)."""
 
-    def __init__(self, upstream: Upstream, key: int | None, name: RepositoryName, tally: Tally) -> None:
-        """`key` is None for a repository that the store does not know: it gets one by the first write."""
+    def __init__(
+        self,
+        upstream: Upstream,
+        key: int | None,
+        name: RepositoryName,
+        tally: Tally,
+        *,
+        since: datetime | None = None,
+    ) -> None:
+        """`key` is None for a repository that the store does not know: it gets one by the first write.
+
+        `since`: when the crawl began that this one goes on with; what was observed since is not asked again.
+        """
         self.upstream = upstream
         self.name = name
         self.tally = tally
@@ -52,7 +65,10 @@ class Look:
         self.seen = Seen()
         self.asked: set[Digest] = set()  # digests asked for as a child or a root
         self.is_complete = False  # every manifest was listed, untagged ones too
+        self.since = since
         self._key = key
+        self._saved_requests = 0
+        self._saved_at = self.at
         self._is_behind = key is not None  # what is stored is not what `known` says
 
     async def load(self) -> None:
@@ -75,15 +91,28 @@ class Look:
         """Return an empty batch for this repository's manifests."""
         return Batch(self.upstream, self.name, self.known.artifacts, self.patience)
 
+    @property
+    def batch_size(self) -> int:
+        """How many tags or digests to ask for before what was seen is written down."""
+        return self.upstream.pace.batch(self.upstream.looks)
+
+    def _note_saved(self) -> None:
+        requests, now = self.patience.requests, self.upstream.clock()
+        self.upstream.pace.note(requests - self._saved_requests, age_of(self._saved_at, now))
+        self._saved_requests, self._saved_at = requests, now
+
     async def settle(self, batch: Batch | None = None) -> None:
-        """Write down what was seen if it is news, with the manifests of the batch, once for each batch.
+        """Write down what was seen, with the manifests of the batch, once for each batch.
+
+        What is no news waits until it was as many requests as may be lost.
 
         `known` stays as it was: `load` it when what follows depends on it.
         """
         observed = self._observed()
         manifests = batch.manifests if batch is not None else []
         changes = plan_changes(self.known, observed, self.at)
-        if manifests or is_news(self.known, changes):
+        is_much = self.patience.requests - self._saved_requests >= self.batch_size
+        if manifests or is_much or is_news(self.known, changes):
             await self._write(observed, changes, manifests)
         if batch is not None:
             self.tally.manifests += batch.count
@@ -125,6 +154,7 @@ class Look:
         findings = Findings(self.upstream.key, self.name, changes, manifests)
         self._key = await store.write_together(write_findings, findings, weight=findings.weight)
         self._is_behind = True
+        self._note_saved()
         for digest, artifact in observed.artifacts.items():
             if artifact.failure is not None:
                 self.tally.add_trouble(self.name, digest, artifact.failure)

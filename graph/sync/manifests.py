@@ -11,7 +11,6 @@ from graph.oci.digest import Digest
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.entries import ListedManifest
 from graph.store.changes import Discovery, Failure
-from graph.sync.content import MAX_BATCH
 from graph.sync.look import Look
 from graph.sync.patience import failure_of
 from graph.sync.plan import needs_manifest
@@ -52,9 +51,12 @@ async def _see(look: Look, listed: dict[Digest, ListedManifest]) -> None:
     artifacts = look.known.artifacts
     gone: set[Digest] = set()
     wanted = [digest for digest in listed if needs_manifest(artifacts.get(digest))]
-    for start in range(0, len(wanted), MAX_BATCH):
+    start = 0
+    while start < len(wanted):
+        size = look.batch_size
         async with look.batch() as batch:
-            some = wanted[start : start + MAX_BATCH]
+            some = wanted[start : start + size]
+            start += size
             await batch.get(some, Discovery.LISTED)
             await batch.complete()
             for digest, artifact in batch.artifacts.items():

@@ -41,6 +41,8 @@ class Patience:
     def __init__(self, *, max_manifests: int = MAX_MANIFESTS) -> None:
         self.last_error: RegistryError | ContentError | None = None
         """The error that the last failure was made of."""
+        self.requests = 0
+        """How many were asked, lists of tags and manifests left out."""
         self._failures_in_a_row = 0
         self._manifests_left = max_manifests
 
@@ -49,6 +51,7 @@ class Patience:
 
         Raises the registry's error when it wants fewer requests, or when too many in a row went unanswered.
         """
+        self.requests += 1
         try:
             answer = await request
         except RegistryThrottledError:

@@ -99,6 +99,15 @@ def question_of(known: KnownRepository, name: TagName) -> Question:
     return Question.GET if is_first else Question.HEAD
 
 
+def is_seen_since(known: KnownRepository, name: TagName, since: datetime | None) -> bool:
+    """Tell whether the crawl begun at `since` has asked for the tag and stored what it names."""
+    tag = known.tags.get(name)
+    if since is None or tag is None or tag.digest is None or tag.error_code is not None:
+        return False
+    is_young = tag.observed_at is not None and tag.observed_at >= since
+    return is_young and not needs_manifest(known.artifacts.get(tag.digest))
+
+
 def needs_manifest(artifact: KnownArtifact | None) -> bool:
     """Tell whether the artifact's manifest is worth asking for."""
     return artifact is None or not (artifact.has_manifest or artifact.error_code in PERMANENT_CODES)
@@ -155,8 +164,13 @@ def _doublings(age: float) -> int:
     return math.floor(math.log2(age / FIRST_SECOND_LOOK)) if age >= FIRST_SECOND_LOOK else -1
 
 
-def plan_roots(known: KnownRepository, *, asked: Set[Digest]) -> tuple[Digest, ...]:
-    """Return the present, untagged artifacts that nothing vouches for: are they still there?"""
+def plan_roots(
+    known: KnownRepository, *, asked: Set[Digest], since: datetime | None = None
+) -> tuple[Digest, ...]:
+    """Return the present, untagged artifacts that nothing vouches for: are they still there?
+
+    `since` is when a crawl began that was cut off: what was there since then is not asked again.
+    """
     present = {digest: artifact for digest, artifact in known.artifacts.items() if artifact.is_present}
     below = _vouched_by(present)
     vouched = {digest for held in below.values() for digest in held}
@@ -170,7 +184,17 @@ def plan_roots(known: KnownRepository, *, asked: Set[Digest]) -> tuple[Digest, .
     # Digests cannot form a cycle unless a hash is broken, and then its members vouch for each other only.
     reached = _reach([*tagged, *roots], below)
     roots += [digest for digest in present if digest not in reached]
-    return tuple(digest for digest in roots if digest not in asked)
+    return tuple(
+        digest
+        for digest in roots
+        if digest not in asked and not _is_there_since(known.artifacts[digest], since)
+    )
+
+
+def _is_there_since(artifact: KnownArtifact, since: datetime | None) -> bool:
+    if since is None or artifact.observed_at is None or needs_manifest(artifact):
+        return False
+    return artifact.observed_at >= since
 
 
 def _vouched_by(present: Mapping[Digest, KnownArtifact]) -> dict[Digest, list[Digest]]:

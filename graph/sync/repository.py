@@ -7,6 +7,8 @@ goes on; a registry that does not answer ends it. Whatever ends it, what was see
 down.
 """
 
+from datetime import datetime
+
 from graph.errors import (
     ContentError,
     GraphError,
@@ -43,18 +45,19 @@ async def crawl_repository(
     tally: Tally,
     *,
     in_catalog: InCatalog,
-    is_resumed: bool,
+    since: datetime | None,
 ) -> GraphError | None:
     """Look at all of the repository; return why that was not possible, if it was not.
 
-    `is_resumed`: an earlier look may have ended after it wrote down an index and before it saw its children.
+    `since`: when the crawl began, where it goes on with one that was cut off. What was observed since is not
+    asked again; and a look may have ended after it wrote down an index and before it saw its children.
     Raises StoreError only.
     """
     async with upstream.turn(name):
-        look = Look(upstream, key, name, tally)
+        look = Look(upstream, key, name, tally, since=since)
         await look.load()
         try:
-            error = await _observe(look, in_catalog, is_resumed=is_resumed, with_referrers=True)
+            error = await _observe(look, in_catalog, with_referrers=True)
         except (RegistryError, ContentError) as raised:
             if isinstance(raised, RegistryUnknownError) and in_catalog is InCatalog.MISSING:
                 await look.finish(is_absent=True)
@@ -72,7 +75,7 @@ async def refresh_repository(upstream: Upstream, name: RepositoryName) -> None:
     async with upstream.turn(name):
         look = await _begin(upstream, name)
         try:
-            error = await _observe(look, InCatalog.UNKNOWN, is_resumed=False, with_referrers=False)
+            error = await _observe(look, InCatalog.UNKNOWN, with_referrers=False)
         except (RegistryError, ContentError) as raised:
             error = raised
         await look.finish(failure=None if error is None else failure_of(error))
@@ -132,10 +135,10 @@ async def _begin(upstream: Upstream, name: RepositoryName) -> Look:
 
 
 async def _observe(
-    look: Look, in_catalog: InCatalog, *, is_resumed: bool, with_referrers: bool
+    look: Look, in_catalog: InCatalog, *, with_referrers: bool
 ) -> RegistryError | ContentError | None:
     """See all of it; return why the list of tags was cut short, if it was."""
-    seen_before = set() if is_resumed else look.present()
+    seen_before = look.present() if look.since is None else set()
     cut_short = await observe_tags(look, in_catalog)
     if await observe_manifests(look):
         return cut_short

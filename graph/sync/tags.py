@@ -14,10 +14,10 @@ from graph.oci.digest import Digest
 from graph.oci.reference import TagName
 from graph.registry.entries import ListedManifest, ListedTag
 from graph.store.changes import Discovery, Failure, Told
-from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
+from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import Look
-from graph.sync.plan import Question, needs_manifest, question_of
+from graph.sync.plan import Question, is_seen_since, needs_manifest, question_of
 
 # What a HEAD of a tag answers on registries that only know GET (Nexus: 404).
 _HEAD_REFUSALS = frozenset({RegistryUnknownError.code, RegistryUnsupportedError.code})
@@ -58,9 +58,10 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
             cut_short = error
             break
         fresh = {tag.name: tag for tag in page if tag.name not in listed}
-        waiting.extend(fresh.values())
+        waiting.extend(tag for tag in fresh.values() if not is_seen_since(look.known, tag.name, look.since))
         listed.update(fresh)
-        while len(waiting) >= MAX_BATCH:
+        look.tally.tags += len(fresh)
+        while len(waiting) >= look.batch_size:
             await _observe_some(look, waiting)
     while waiting:
         await _observe_some(look, waiting)
@@ -71,15 +72,14 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
 
 
 async def _observe_some(look: Look, waiting: deque[ListedTag]) -> None:
-    chunk = [waiting.popleft() for _ in range(min(MAX_BATCH, len(waiting)))]
+    chunk = [waiting.popleft() for _ in range(min(look.batch_size, len(waiting)))]
     await observe_named(look, chunk)
-    look.tally.tags += len(chunk)
 
 
 async def observe_named(
     look: Look, listed: Sequence[ListedTag], *, is_listed: bool = True
 ) -> dict[TagName, Digest | Failure]:
-    """See these tags, at most MAX_BATCH, and write down what is news; return what each names.
+    """See these tags, a batch of them, and write down what is news; return what each names.
 
     One that was listed with its digest is not asked for. A tag that is listed and answers 404 is there and
     cannot be read; one that is not listed is not there.

@@ -6,14 +6,14 @@ names the subject: what a list claims is only a reason to look.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from graph.errors import RegistryProtocolError, RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
 from graph.registry.capability import Capability, CapabilityState
 from graph.store.changes import Discovery, Failure
 from graph.store.content import load_subjects
-from graph.sync.content import MAX_BATCH, MAX_TASKS, Batch
+from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import Look
 from graph.sync.plan import needs_manifest, plan_children, plan_roots, plan_subjects, plan_unlisted
@@ -46,9 +46,9 @@ def _is_absent(look: Look, digest: Digest) -> bool:
 
 async def _get(look: Look, digests: Sequence[Digest], discovery: Discovery) -> None:
     """Get manifests by digest and write down what came."""
-    for start in range(0, len(digests), MAX_BATCH):
+    for some in _in_batches(look, digests):
         async with look.batch() as batch:
-            await batch.get(digests[start : start + MAX_BATCH], discovery)
+            await batch.get(some, discovery)
             await batch.complete()
             # That another repository has the bytes does not say that this one does.
             borrowed = batch.borrowed - look.seen.answered
@@ -63,18 +63,28 @@ async def _get(look: Look, digests: Sequence[Digest], discovery: Discovery) -> N
             await look.settle(batch)
 
 
+def _in_batches(look: Look, digests: Sequence[Digest]) -> Iterator[Sequence[Digest]]:
+    start = 0
+    while start < len(digests):
+        size = look.batch_size  # it changes with what was saved
+        yield digests[start : start + size]
+        start += size
+
+
 async def observe_roots(look: Look) -> None:
     """See whether the untagged artifacts that nothing vouches for are still there.
 
     When one is gone, what it vouched for is asked for too.
     """
     while True:
-        roots = plan_roots(look.known, asked=look.asked)
+        roots = plan_roots(look.known, asked=look.asked, since=look.since)
         if not roots:
             return
         look.asked.update(roots)
         bare = [digest for digest in roots if needs_manifest(look.known.artifacts[digest])]
-        await look.ask_whether_there(digest for digest in roots if digest not in bare)
+        for some in _in_batches(look, [digest for digest in roots if digest not in bare]):
+            await look.ask_whether_there(some)
+            await look.settle()
         await _get(look, bare, Discovery.TAG)
         await look.settle()
         await look.load()
@@ -88,8 +98,8 @@ async def observe_referrers(look: Look, seen_before: set[Digest]) -> None:
         if not subjects:
             return
         asked.update(subjects)
-        for start in range(0, len(subjects), MAX_BATCH):
-            await list_referrers(look, subjects[start : start + MAX_BATCH])
+        for some in _in_batches(look, subjects):
+            await list_referrers(look, some)
         await look.load()
         await observe_children(look, seen_before)
 
@@ -100,7 +110,7 @@ def may_list_referrers(look: Look) -> bool:
 
 
 async def list_referrers(look: Look, subjects: Iterable[Digest]) -> bool:
-    """See what refers to these subjects, at most MAX_BATCH, and write down what is news.
+    """See what refers to these subjects, a batch of them, and write down what is news.
 
     Tell whether the registry listed any of them.
     """

@@ -14,6 +14,7 @@ from graph.oci.reference import RepositoryName
 from graph.registry.client import FetchedManifest, RegistryClient
 from graph.store.engine import Store
 from graph.sync.flight import Flights
+from graph.sync.pace import Pace
 
 
 class Stored(Enum):
@@ -48,8 +49,14 @@ class Upstream:
         self.catalogs = {} if catalogs is None else catalogs
         self.manifests: Flights[FetchedManifest | Stored] = Flights()
         self.configs: Flights[bytes | Stored] = Flights()
+        self.pace = Pace()
         self.held_bytes = 0  # of manifests and configs, by all batches together (content.py)
         self._turns: dict[RepositoryName, tuple[asyncio.Lock, int]] = {}
+
+    @property
+    def looks(self) -> int:
+        """How many repositories are being looked at."""
+        return len(self._turns)
 
     @asynccontextmanager
     async def turn(self, repository: RepositoryName) -> AsyncIterator[None]:
