@@ -3,16 +3,8 @@
 The rest stands where its parts are tested: `grep -rn "C13" tests` finds what holds concept C13.
 """
 
-import httpx
 import pytest
 
-from fakes.azure import AzureRegistry, Facts
-from fakes.sync_rig import image, push
-from graph.app import Parts, create_app
-from graph.oci.reference import parse_registry_name
-from graph.registry.in_process import connect_in_process
-from graph.settings import load_settings
-from graph.sync.crawl import Crawler
 from requests_to_graph import graph_of
 from store_builders import StoreBuilder
 
@@ -85,49 +77,3 @@ async def test_c14_a_node_fetches_the_layers_that_it_lacks() -> None:
     async with graph_of(build) as graph:
         answer = await graph.ask(query)
     assert {"alone": {"layerBytes": 107}, "beside": {"layerBytes": 7}} == answer["data"]
-
-
-async def test_c16_a_repository_lists_its_manifests_with_tags_and_a_time() -> None:
-    """One query prints what Azure's `show-manifests` and `list-metadata` do (concept C16)."""
-    azure = AzureRegistry()
-    tagged, left = image("tagged"), image("left behind", architecture="arm64")
-    push(azure, "web", tagged, "v1", "latest")
-    push(azure, "web", left)
-    locked = {"deleteEnabled": False, "writeEnabled": True, "readEnabled": True, "listEnabled": True}
-    azure.facts["web", tagged.digest] = Facts(attributes=locked)
-    name = parse_registry_name("contoso.azurecr.io")
-    settings = load_settings({"registries": [f"https://{name}"], "store": ":memory:", "sync_interval": 0})
-
-    async def prepare(parts: Parts) -> None:
-        await Crawler(parts.upstreams[0]).crawl()
-
-    query = """{ repository(name: "web") { completeness artifacts { nodes {
-        digest tags { nodes { name } } pushedAt changedAt mediaType platform { os architecture } untagged
-        locks { canDelete canWrite canList canRead }
-    } } } }"""
-    app = create_app(settings, transports={name: connect_in_process(azure)}, prepare=prepare)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
-    ):
-        answer = (await client.post("/graphql", json={"query": query})).json()
-
-    repository = answer["data"]["repository"]
-    shown = {node["digest"]: node for node in repository["artifacts"]["nodes"]}
-    assert "COMPLETE" == repository["completeness"]
-    assert {tagged.digest, left.digest} == shown.keys()
-    assert ["latest", "v1"] == [tag["name"] for tag in shown[tagged.digest]["tags"]["nodes"]]
-    assert (False, None) == (
-        shown[tagged.digest]["locks"]["canDelete"],
-        shown[tagged.digest]["untagged"],
-    )
-    assert {
-        "digest": left.digest,
-        "tags": {"nodes": []},
-        "pushedAt": "2025-11-24T09:50:04.123456Z",
-        "changedAt": "2026-01-10T23:15:06.765432Z",
-        "mediaType": left.media_type,
-        "platform": {"os": "linux", "architecture": "arm64"},
-        "untagged": "DANGLING",
-        "locks": {"canDelete": True, "canWrite": True, "canList": True, "canRead": True},
-    } == shown[left.digest]

@@ -22,6 +22,9 @@ PAGE_SIZE = 100
 # Tags told with a manifest (Azure/azure-cli #7438).
 TAGS_OF_MANIFEST = 10
 
+# What `orderby` takes; anything else is the order of names (ArtifactTagOrder, ArtifactManifestOrder).
+_ORDERS = {"timedesc": "newest", "timeasc": "oldest"}
+
 _PLATFORM = ("architecture", "os")
 
 _LIST = re.compile(r"/acr/v1/(?P<name>.+)/(?P<kind>_tags|_manifests)(?:/(?P<item>[^/]+))?")
@@ -67,6 +70,8 @@ class AzureRegistry(SampleRegistry):
                     raise RefusedError(404, f"{one.upper()}_UNKNOWN", f"the {one} {item} is not known")
                 return json_answer({**head, one: show(name, item)})
             listed = [each for each in sorted(held) if self._is_listed(name, each)]
+            if order := _ORDERS.get(request.parameter("orderby") or ""):
+                listed.sort(key=lambda each: self._facts(name, each).updated, reverse=order == "newest")
             answer = self._page(request, f"{one}s", listed, head)
             return answer if listed else json_answer(head)
         if match := _REPOSITORY.fullmatch(request.path):
@@ -89,7 +94,10 @@ class AzureRegistry(SampleRegistry):
         if not 0 < size <= self.largest_page:
             raise RefusedError(400, "PAGINATION_NUMBER_INVALID", f"n is not within 1 and {self.largest_page}")
         last = request.parameter("last") or ""
-        names = [name for name in names if name > last]
+        if request.parameter("orderby") in _ORDERS:
+            names = names[names.index(last) + 1 :] if last in names else names
+        else:
+            names = [name for name in names if name > last]
         shown, headers = names[:size], ()
         if len(names) > size:
             query = urlencode({"last": shown[-1], "n": size, "orderby": request.parameter("orderby") or ""})

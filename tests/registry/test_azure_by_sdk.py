@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import pytest
 import uvicorn
-from azure.containerregistry import ContainerRegistryClient
+from azure.containerregistry import ArtifactManifestOrder, ContainerRegistryClient
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 
 from builders import make_image, make_index, make_layer
@@ -113,6 +113,20 @@ def test_tags(azure: GuardedAzureRegistry, url: str) -> None:
     assert {azure.repositories["shop/web"].tags["v0"]} == {tag.digest for tag in tags}
     assert datetime(2025, 11, 24, 9, 50, 4, 123456, UTC) == locked.created_on
     assert (False, True) == (locked.can_delete, locked.can_write)
+
+
+def test_orders(azure: GuardedAzureRegistry, url: str) -> None:
+    """By time a list comes page by page too, the last changed first or last."""
+    held = sorted(azure.repositories["shop/web"].manifests)
+    for number, digest in enumerate(held):
+        azure.facts["shop/web", digest] = Facts(updated=f"2026-02-0{3 - number}T00:00:00.1234567Z")
+    with client_of(url, "entra-alice") as client:
+        for order, expected in (
+            (ArtifactManifestOrder.LAST_UPDATED_ON_DESCENDING, held),
+            (ArtifactManifestOrder.LAST_UPDATED_ON_ASCENDING, held[::-1]),
+        ):
+            shown = client.list_manifest_properties("shop/web", order_by=order, results_per_page=2, **PLAIN)
+            assert expected == [each.digest for each in shown]
 
 
 def test_manifests(azure: GuardedAzureRegistry, url: str) -> None:
