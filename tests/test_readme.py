@@ -1,4 +1,4 @@
-"""What the documents show is what happens: queries have their answers, settings load, commands exist."""
+"""What the documents show is what happens: queries have their answers, and settings load."""
 
 import json
 import re
@@ -10,10 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from graph.app import Parts, create_app
-from graph.cli import app as command
 from graph.graphiql import load_examples
 from graph.oci.reference import parse_registry_name
 from graph.registry.in_process import connect_in_process
@@ -101,23 +99,3 @@ def test_settings_load(text: str, tmp_path: Path) -> None:
         settings = load_settings(shown)
 
         assert len(shown["registries"]) == len(settings.registries)
-
-
-def test_commands_exist() -> None:
-    """Each command and each of its options that the README names is one of the program's."""
-    lines = re.findall(r"^(?:\.venv/bin/)?ocigraph (.+)$", "\n".join(blocks("sh")), re.MULTILINE)
-    helps = {
-        name: CliRunner().invoke(command, [name, "--help"], env={"COLUMNS": "200"}).output
-        for name in {line.split()[0] for line in lines}
-    }
-
-    missing = [
-        (line, option)
-        for line in lines
-        for option in re.findall(r"(--[a-z-]+)", line)
-        if option not in helps[line.split()[0]]
-    ]
-
-    assert len(lines) > 0
-    assert [] == missing
-    assert all("Usage" in text for text in helps.values())
