@@ -12,7 +12,7 @@ its users found. What differs from the plain API:
   manifest is still read once.
 - What `listEnabled: false` hides is in no list; what `readEnabled: false` locks is listed and cannot be read.
 - The scope a token needs is named by the challenge (`metadata_read` in all that was seen); a token for some
-  repositories cannot list the catalog, and `include` has to name them.
+  repositories cannot list the catalog, and those that queries name are known.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
