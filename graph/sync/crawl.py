@@ -1,15 +1,15 @@
 """Crawl a registry: its catalog, then every repository, several at a time; go on where a crawl was cut off.
 
 Rules of this file: it walks and counts; a repository is looked at by `repository.py`. One repository that
-fails never stops another. What stops a crawl is a registry that wants fewer requests, or one that does not
-answer: after a repository that ended in silence it is asked whether it is there at all. A crawl that was
-stopped or killed loses nothing; the next one begins with the repositories that it left.
+fails never stops another, nor does one that is throttled: `queue.py` tells when it is the registry as a whole
+that wants fewer requests. That stops a crawl, and so does a registry that does not answer: after a repository
+that ended in silence it is asked whether it is there at all. A crawl that was stopped or killed loses
+nothing; the next one begins with the repositories that it left.
 """
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from graph.errors import ContentError, GraphError, RegistryError, RegistryThrottledError, StoreError
@@ -28,6 +28,7 @@ from graph.store.observations import (
 from graph.sync.catalog import observe_catalog
 from graph.sync.freshness import age_of
 from graph.sync.patience import failure_of
+from graph.sync.queue import Queue
 from graph.sync.report import CrawlReport, Progress, Tally
 from graph.sync.repository import crawl_repository
 from graph.sync.tags import InCatalog
@@ -45,6 +46,11 @@ PENDING_PAGE = 500
 # Repositories between two writes of how far the crawl is.
 PROGRESS_STEP = 20
 
+LEFT = Failure(
+    RegistryThrottledError.code,
+    "the registry wants fewer requests of the repositories beside it; this one is for the next crawl",
+)
+
 
 class Crawler:
     """Crawls one registry, one crawl at a time."""
@@ -52,6 +58,7 @@ class Crawler:
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._stopped_since: datetime | None = None  # when the crawl began that was stopped half-way
+        self._refused: set[str] = set()  # places (queue.py)
         self._probed_at: datetime | None = None  # when it was last found out whether it lists referrers
 
     @property
@@ -71,14 +78,19 @@ class Crawler:
         point = await upstream.store.write(start_crawl, upstream.key, began)
         since = self._stopped_since or point.started_at
         is_probed = self._forget_probe(began)
-        run = _Crawl(upstream, since, is_resumed=point.is_resumed or since < began, progress=progress)
+        is_resumed = point.is_resumed or since < began
+        run = _Crawl(upstream, since, is_resumed=is_resumed, refused=self._refused, progress=progress)
         stopped: RegistryError | None = None
         try:
             failure = await run.crawl()
             self._stopped_since = None
+            self._refused = run.refused
         except RegistryError as error:
             stopped, failure = error, failure_of(error)
-            self._stopped_since = since
+            # One that came no further leaves the next nothing to go on with: all have a turn again, those
+            # last that were refused.
+            self._stopped_since = since if run.has_progressed else None
+            self._refused |= run.refused
         if not is_probed and self._lists_referrers is not CapabilityState.UNKNOWN:
             self._probed_at = began
         capabilities = {str(name): str(state) for name, state in upstream.client.capabilities.items()}
@@ -92,6 +104,7 @@ class Crawler:
             finished_at=finished_at,
             is_resumed=point.is_resumed,
             is_stopped=stopped is not None,
+            has_progressed=run.has_progressed,
             retry_after=None if stopped is None else stopped.retry_after,
             failure=failure,
             repositories=tally.repositories_done,
@@ -131,6 +144,7 @@ class _Crawl:
         since: datetime,
         *,
         is_resumed: bool,
+        refused: Collection[str],
         progress: Callable[[Progress], None] | None,
     ) -> None:
         self.tally = Tally()
@@ -145,7 +159,10 @@ class _Crawl:
         self._total = 0  # those, and what was left
         # What a complete catalog does not name; None: it is not complete.
         self._missing: set[int] | None = None
-        self._waiting: deque[tuple[int, RepositoryName]] = deque()
+        self._queue = Queue(refused)
+        self._workers = 0
+        self._finished = 0  # repositories, without those that failed
+        self._last_refusal: RegistryThrottledError | None = None
         self._last_key = 0
         self._is_read = False
         self._reading = asyncio.Lock()
@@ -173,23 +190,34 @@ class _Crawl:
         self._tell()
         self._upstream.pace.begin(is_resumed=self._is_resumed)
         await self._work_together()
+        self._leave()
+        if self._last_refusal is not None and not self.has_progressed:
+            raise self._last_refusal
         await self._write_progress()
         return failure
 
+    @property
+    def refused(self) -> set[str]:
+        """The places that the registry wanted fewer requests of."""
+        return self._queue.refused
+
+    @property
+    def has_progressed(self) -> bool:
+        """Whether any repository was looked at to its end."""
+        return self._finished > 0
+
     async def _work_together(self) -> None:
         """Look at what is left, by as many workers as the pace allows: after a kill by few at first."""
-        pace = self._upstream.pace
-        working = 0
 
         async def work() -> None:
             while (repository := await self._next()) is not None:
                 await self._look_at(*repository)
                 hire()
+            self._workers -= 1
 
         def hire() -> None:
-            nonlocal working
-            while working < pace.looks(REPOSITORIES_AT_ONCE):
-                working += 1
+            while self._workers < self._upstream.pace.looks(REPOSITORIES_AT_ONCE):
+                self._workers += 1
                 group.create_task(work())
 
         try:
@@ -198,17 +226,24 @@ class _Crawl:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
+    def _leave(self) -> None:
+        """Tell of what is not looked at since others of its place were refused."""
+        for _, name in self._queue.left:
+            self.tally.repositories_done += 1
+            self.tally.repositories_failed += 1
+            self.tally.add_trouble(name, "", LEFT)
+
     async def _next(self) -> tuple[int, RepositoryName] | None:
         async with self._reading:
-            if not self._waiting and not self._is_read:
+            while (repository := self._queue.take()) is None and not self._is_read:
                 async with self._upstream.store.snapshot() as snapshot:
                     page = await snapshot.read(
                         pending_repositories, self._upstream.key, self._since, self._last_key, PENDING_PAGE
                     )
-                self._waiting.extend(page)
+                self._queue.put(page)
                 self._is_read = len(page) < PENDING_PAGE
                 self._last_key = page[-1][0] if page else self._last_key
-            return self._waiting.popleft() if self._waiting else None
+            return repository or self._queue.take_last()
 
     async def _look_at(self, key: int, name: RepositoryName) -> None:
         tally = self.tally
@@ -216,7 +251,10 @@ class _Crawl:
         if error is not None:
             tally.repositories_failed += 1
             tally.add_trouble(name, "", failure_of(error))
-            await self._stop_if_down(error)
+            await self._stop_if_down(name, error)
+        else:
+            self._finished += 1
+            self._queue.answer(name)
         tally.repositories_done += 1
         self._total = max(self._total, self._done)
         self._tell()
@@ -258,9 +296,13 @@ class _Crawl:
             logger.exception("looking at the repository %s failed", name)
             return GraphError("this program made a mistake with this repository; its log tells which")
 
-    async def _stop_if_down(self, error: GraphError) -> None:
+    async def _stop_if_down(self, name: RepositoryName, error: GraphError) -> None:
         if isinstance(error, RegistryThrottledError):
-            raise error
+            self._last_refusal = error
+            if self._queue.refuse(name):
+                raise error
+            return
+        self._queue.answer(name)
         if isinstance(error, RegistryError) and error.retryable:
             async with self._pinging:
                 await self._upstream.client.ping()

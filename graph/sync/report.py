@@ -46,7 +46,8 @@ class CrawlReport:
     """What a crawl did, since it began or went on.
 
     `failure` tells why it could not look everywhere: the registry was down or wants fewer requests, and
-    then the crawl `is_stopped`, to go on after `retry_after` seconds if the registry said; or its catalog
+    then the crawl `is_stopped`, to go on after `retry_after` seconds if the registry said, and
+    `has_progressed` if it looked at any repository to its end; or its catalog
     could not be read, and only what was known was looked at. Single repositories and artifacts that failed
     are `troubles`, of which there are at most MAX_TROUBLES; `trouble_counts` has all of them by code.
     `names_dropped` were listed by the registry and are no names that the specification allows.
@@ -57,6 +58,7 @@ class CrawlReport:
     finished_at: datetime
     is_resumed: bool
     is_stopped: bool
+    has_progressed: bool
     retry_after: float | None
     failure: Failure | None
     repositories: int

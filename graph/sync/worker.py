@@ -62,7 +62,9 @@ class Worker:
                 await self._sleep(max(wait, retry_after))
             report = await _crawl(crawler)
             # A crawl that looked at all it knows has ended, even where there is no catalog to read.
-            failures = failures + 1 if report is None or report.is_stopped else 0
+            # One that was stopped after it had come further is a first failure, whatever was before.
+            before = 0 if report is not None and report.has_progressed else failures
+            failures = before + 1 if report is None or report.is_stopped else 0
             retry_after = report.retry_after or 0.0 if report is not None else 0.0
             finished_at = crawler.upstream.clock()
 

@@ -240,7 +240,7 @@ async def test_a_registry_that_wants_fewer_requests(rig: Rig) -> None:
     for name in ("a", "b", "c"):
         push(rig.registry, name, image(name), "v1")
     throttled = Answer(429, (("Retry-After", "120"),), b"slow down")
-    rig.registry.faults = {manifest_path("b", "v1"): throttled}
+    rig.registry.faults = {manifest_path(name, "v1"): throttled for name in ("a", "b", "c")}
     report = await rig.crawl()
     assert report.failure is not None
     assert "REGISTRY_THROTTLED" == report.failure.code
