@@ -46,6 +46,10 @@ _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]*")
 _NOT_IN_COMPONENT = re.compile(r"[^a-z0-9._-]")
 _AZURE_SUFFIX = ".azurecr.io"
+# What Docker Hub is called, and the namespace that is meant there where an address has none; no repository of
+# it is outside a namespace (distribution/reference, normalize.go; docker/docs, docker-hub/repos).
+_DOCKER_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+_OFFICIAL = "library"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,8 @@ def parse_reference(text: str, configured: Sequence[RegistryName]) -> Reference:
     """The artifact that an address names, as a person types it (C17).
 
     A first part that is the name of a configured registry is the registry; otherwise the whole is a
-    repository of the first configured one. No tag and no digest means the tag `latest`.
+    repository of the first configured one. No tag and no digest means the tag `latest`. At Docker Hub, told
+    by its own names, what has no namespace is an official image: `nginx` is `library/nginx`.
 
     Raises UnknownRegistryError if the first part can only be a host and none such is configured,
     InvalidReferenceError if the text is no address, and the errors of its parts, names and digest, as they
@@ -173,6 +178,8 @@ def parse_reference(text: str, configured: Sequence[RegistryName]) -> Reference:
         raise InvalidReferenceError(f"{text!r} ends where a digest should follow")
     if colon and not tag_text:
         raise InvalidReferenceError(f"{text!r} has no tag after ':'")
+    if registry in _DOCKER_HUB and "/" not in name:
+        name = f"{_OFFICIAL}/{name}"
     repository = parse_repository_name(name)
     tag = parse_tag_name(tag_text) if colon else None
     digest = _parse_reference_digest(text, digest_text) if at else None

@@ -87,16 +87,17 @@ class ObservedRepository:
     failure: Failure | None = None  # why the rest could not be asked
 
 
-def question_of(known: KnownRepository, name: TagName) -> Question:
+def question_of(known: KnownRepository, name: TagName, *, counts_pulls: bool) -> Question:
     """Return how to ask for the tag.
 
     The first crawl of a repository gets each tag's manifest at once. Later ones ask for the digest first:
     most tags have not moved, and a new tag often names what is stored. A tag that an interrupted first
-    crawl has stored counts as later.
+    crawl has stored counts as later. Where pulls are counted (Dialect.counts_pulls) the digest is asked for
+    first even then: it costs no pull, and often names what another tag has brought.
     """
     tag = known.tags.get(name)
     is_first = known.crawled_at is None and (tag is None or tag.digest is None)
-    return Question.GET if is_first else Question.HEAD
+    return Question.GET if is_first and not counts_pulls else Question.HEAD
 
 
 def is_seen_since(known: KnownRepository, name: TagName, since: datetime | None) -> bool:

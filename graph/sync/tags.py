@@ -122,7 +122,8 @@ def told_of(entry: ListedTag | ListedManifest) -> Told | None:
 async def _observe_tag(
     look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], left: deque[TagName], name: TagName
 ) -> None:
-    if question_of(look.known, name) is Question.HEAD:
+    counts_pulls = look.upstream.client.dialect.counts_pulls
+    if question_of(look.known, name, counts_pulls=counts_pulls) is Question.HEAD:
         head = await look.patience.ask(look.upstream.client.head_manifest(look.name, name))
         if isinstance(head, Failure):
             if head.code not in _HEAD_REFUSALS:

@@ -272,6 +272,23 @@ def test_address_is_read_by_the_rule(
 
 
 @pytest.mark.parametrize(
+    ("text", "repository"),
+    [
+        ("nginx", "library/nginx"),
+        ("nginx:1.27", "library/nginx"),
+        ("docker.io/nginx", "library/nginx"),
+        (f"docker.io/nginx@{DIGEST}", "library/nginx"),
+        ("docker.io/acme/web", "acme/web"),
+        ("first.example/nginx", "nginx"),
+    ],
+)
+def test_official_images_need_no_namespace(text: str, repository: str) -> None:
+    """At Docker Hub, and nowhere else, a name without a namespace is that of an official image."""
+    configured = (parse_registry_name("docker.io"), FIRST)
+    assert repository == parse_reference(text, configured).repository
+
+
+@pytest.mark.parametrize(
     "text", ["localhost/web", "other:5000/web", "localhost:5001/web", "x.azurecr.io:443/web"]
 )
 def test_address_of_a_host_that_is_not_configured_is_refused(text: str) -> None:

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from fakes.docker_hub import DockerHub
+from fakes.github import GithubRegistry
 from fakes.sync_rig import image, open_rig, push
 from fakes.vendors import DOUBLES, TOOL, WEB, fill
+from graph.sample.answers import Answer, Request
 
 pytestmark = pytest.mark.anyio
 
@@ -84,3 +87,48 @@ async def test_what_is_listed_no_more(name: str) -> None:
         assert [image("untagged").digest] == list(rig.artifacts(WEB, present=False))
         assert "DANGLING" == rig.artifacts(WEB)[image("old").digest]
         assert [] == rig.recount()
+
+
+async def test_pulls_of_docker_hub() -> None:
+    """A manifest under many tags that come without digests is one pull, in the first crawl already."""
+    registry = DockerHub(pulls=2)
+    tags = [f"v{number}" for number in range(5)]
+    push(registry, WEB, image("one"), *tags)
+    push(registry, WEB, image("two"), "other")
+    registry.untold = {*tags, "other"}
+    async with open_rig(registry, dialect="docker-hub", **DOUBLES["docker-hub"].settings) as rig:
+        cost, report = await rig.spend()
+        assert {} == report.trouble_counts
+        assert {*tags, "other"} == set(rig.tags(WEB))
+    assert (6, 2) == (cost["MANIFEST_HEAD"], cost["MANIFEST_GET"])
+    assert 0 == registry.pulls
+
+
+class Shrinking(GithubRegistry):
+    """Loses the newest manifest, `doomed`, once the first page of the list was told."""
+
+    doomed: str | None = None
+
+    def answer(self, request: Request) -> Answer:
+        answer = super().answer(request)
+        if self.doomed is not None and request.path.endswith("/versions"):
+            self.delete_manifest(WEB, self.doomed)
+            self.doomed = None
+        return answer
+
+
+async def test_a_list_by_pages_that_shrinks() -> None:
+    """What moved to a page that was told is absent until the next crawl, which gets nothing again."""
+    registry, double = Shrinking(), DOUBLES["github"]
+    for number in range(102):
+        push(registry, WEB, image("same", os=f"os{number}"))
+    held = list(registry.repositories[WEB].manifests)
+    async with open_rig(registry, dialect="github", **double.settings) as rig:
+        await rig.crawl()
+        registry.doomed = held[-1]
+        await rig.crawl()
+        assert {held[1]} == set(rig.artifacts(WEB, present=False))
+        cost, _ = await rig.spend()
+        assert {held[-1]} == set(rig.artifacts(WEB, present=False))
+        assert [] == rig.recount()
+    assert not {"MANIFEST_GET", "CONFIG"} & cost.keys()

@@ -100,8 +100,10 @@ def known(
     ],
 )
 def test_question(crawled_at: datetime | None, tags: dict[str, str | None], expected: Question) -> None:
-    """A first crawl gets what it does not know; every later question is a HEAD first."""
-    assert expected is question_of(known(tags=dict(tags), crawled_at=crawled_at), TagName("v1"))
+    """A first crawl gets what it does not know; else, or where a GET is counted, it is a HEAD first."""
+    repository = known(tags=dict(tags), crawled_at=crawled_at)
+    assert expected is question_of(repository, TagName("v1"), counts_pulls=False)
+    assert Question.HEAD is question_of(repository, TagName("v1"), counts_pulls=True)
 
 
 @pytest.mark.parametrize(

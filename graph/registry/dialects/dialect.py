@@ -69,6 +69,10 @@ class Dialect(Protocol):
     def apis(self) -> Sequence[str]:
         """The origins of the vendor's own APIs that are asked besides the registry; each gets the login."""
 
+    @property
+    def counts_pulls(self) -> bool:
+        """A GET of a manifest counts against a limit that a HEAD does not count against."""
+
     def open_identity(self, ask: Ask, clock: Clock) -> IdentitySource | None:
         """Who we are to the registry, where the vendor has a way of its own to tell; None: as written down.
 

@@ -58,6 +58,7 @@ class DockerHubDialect(OciDialect):
         Capability.PUSH_TIME: CapabilityState.SUPPORTED,
         Capability.EVENTS: CapabilityState.SUPPORTED,
     }
+    counts_pulls = True
 
     def __init__(self, settings: RegistrySettings) -> None:
         super().__init__(settings)

@@ -35,6 +35,7 @@ class OciDialect:
     }
 
     apis: Sequence[str] = ()
+    counts_pulls = False
 
     def __init__(self, settings: RegistrySettings) -> None:
         self.settings = settings
