@@ -1,5 +1,7 @@
 """Amazon's own client reads the double of ECR, and its own signer finds our signatures right."""
 
+import base64
+import json
 import socket
 import sys
 from collections.abc import Iterator
@@ -21,7 +23,8 @@ from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
 from graph.sample.answers import Request
 from graph.settings import RegistrySettings
-from live.rigs import free_port, process, wait_until
+from live.rigs import find_tool, free_port, process, run, wait_until
+from live.seeding import docker_url
 
 pytestmark = [pytest.mark.live, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
@@ -89,6 +92,21 @@ def test_amazons_client_reads_the_double(url: str) -> None:
     assert data["authorizationToken"] and 2033 == data["expiresAt"].year
     with pytest.raises(ecr.exceptions.RepositoryNotFoundException):
         ecr.describe_images(repositoryName="nothing")
+
+
+@pytest.mark.usefixtures("credentials")
+def test_skopeo_logs_in_with_the_password(url: str) -> None:
+    """The password that Amazon's client gets opens the registry to skopeo, which finds every tag."""
+    ecr = boto3.Session().client("ecr", region_name="eu-west-1", endpoint_url=url)
+    (data,) = ecr.get_authorization_token()["authorizationData"]
+    password = base64.b64decode(data["authorizationToken"]).decode()
+    skopeo = [find_tool("skopeo"), "list-tags", "--tls-verify=false", docker_url(url, WEB)]
+
+    listed = json.loads(run([*skopeo, "--creds", password]))["Tags"]
+
+    assert {f"v{number}" for number in range(1, 250, 2)} == set(listed)
+    with pytest.raises(RuntimeError, match="authentication required|nauthorized"):
+        run(skopeo)
 
 
 def is_signed(request: Request, body: bytes) -> bool:

@@ -20,6 +20,8 @@ DOUBLES = {
     "distribution 2": "DistributionRegistry(2)",
     "distribution 3": "DistributionRegistry(3)",
     "docker_hub": "DockerHub()",
+    # ECR Public; the other wants a login, see test_amazon_by_others.py.
+    "ecr": 'EcrRegistry(alias="acme")',
     "gitea": "GiteaRegistry()",
     "github": "GithubRegistry()",
     "gitlab": "GitlabRegistry(set())",
