@@ -3,6 +3,7 @@
 Rules of this file: rows of `tag` and `tag_move`. A tag that the registry would not resolve keeps what it
 named before: not known is not none. A move is what was seen to change: the first sight comes from null, the
 end goes to null, and what was not known before did not move. An absent tag names nothing and keeps its row.
+What a look that began later has written of a tag stays: several processes may look at one repository.
 """
 
 from collections import Counter
@@ -18,6 +19,10 @@ from graph.store.blobs import Facts, put_blobs
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run_rows
 from graph.store.changes import Failure, RepositoryChanges, TagChange
 from graph.store.tables import microseconds_of, tag, tag_move
+
+# Microseconds by which a look may have begun before another and still be written after it. What is further
+# ahead was written by a clock that was wrong, and holds nothing up.
+MAX_OVERTAKING = 600_000_000
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class _Tag:
     subject_id: int | None
     is_referrer_tag: bool
     is_present: bool
+    observed_at: int  # or found absent
 
 
 class Moves:
@@ -79,6 +85,8 @@ class Moves:
             self._see_first(look, key, change, artifact_keys[look.repository_id])
         for look in self._looks:
             for name, stored in self._stored[look.repository_id].items():
+                if 0 < stored.observed_at - look.at <= MAX_OVERTAKING:
+                    continue
                 if name in look.changes:
                     self._see_again(look, stored, look.changes[name], artifact_keys[look.repository_id])
                 elif stored.is_present:
@@ -206,15 +214,16 @@ def _load_tags(db: Connection, looks: Sequence[_Look]) -> dict[int, dict[TagName
         db,
         """
         SELECT t.repository_id, t.name, t.id, t.artifact_id, t.referrer_subject_id, t.is_referrer_tag,
-            t.absent_at IS NULL
+            t.absent_at, t.observed_at
         FROM {text_groups} AS k
         CROSS JOIN tag AS t WHERE t.repository_id = CAST(g.key AS BIGINT) AND t.name = k.value
         """,
         groups={look.repository_id: (*look.changes, *look.absent) for look in looks},
     )
     tags: dict[int, dict[TagName, _Tag]] = {look.repository_id: {} for look in looks}
-    for repository, name, key, target, subject, is_referrer_tag, is_present in found:
-        tags[repository][name] = _Tag(key, target, subject, bool(is_referrer_tag), bool(is_present))
+    for repository, name, key, target, subject, is_referrer_tag, absent_at, observed_at in found:
+        at = max(observed_at, absent_at or 0)
+        tags[repository][name] = _Tag(key, target, subject, bool(is_referrer_tag), absent_at is None, at)
     return tags
 
 
