@@ -57,6 +57,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONTENT_KINDS = {RequestKind.MANIFEST_GET: "the manifest", RequestKind.CONFIG: "the config"}
 
 
+# Seconds to wait beyond the moment when a server answers again: it tells that in whole seconds.
+RESET_MARGIN = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How often and how long to go on. All times are in seconds."""
@@ -100,6 +104,8 @@ class Exchange:
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
         self._resume_at = -math.inf
+        self._counted = 0  # requests under way that count towards the allowance
+        self._answered = asyncio.Event()  # set for a moment by each of them
         self._authorizer = Authorizer(
             endpoint.registry, endpoint.origin, identity, token_hosts, clock, self._send_token_request
         )
@@ -171,16 +177,43 @@ class Exchange:
 
     def _hold_back(self, request: Request) -> None:
         """Raise RegistryThrottledError for what the server has said that it will not answer."""
-        allowance = self.allowance
-        until = None if allowance is None else allowance.hold_until()
-        if allowance is None or until is None or request.kind is RequestKind.TOKEN:
-            return
-        if allowance.counts_pulls_only and request.kind is not RequestKind.MANIFEST_GET:
-            return
-        wait = (until - self._clock()).total_seconds()
-        if wait > 0:
+        if (wait := self._hold(request)) > 0:
             reason = "has no more requests left for us"
             raise request.error(RegistryThrottledError, reason, retry_after=wait)
+
+    def _hold(self, request: Request) -> float:
+        """Seconds until the server answers such a request again, by its own word."""
+        until = None if self.allowance is None else self.allowance.hold_until()
+        if until is None or not self._counts(request):
+            return 0.0
+        return (until - self._clock()).total_seconds()
+
+    def _counts(self, request: Request) -> bool:
+        """Whether the request is one of those that the server allows a number of."""
+        if self.allowance is None or request.kind is RequestKind.TOKEN:
+            return False
+        return request.kind is RequestKind.MANIFEST_GET or not self.allowance.counts_pulls_only
+
+    async def _wait_for_allowance(self, request: Request) -> None:
+        """Wait while what is under way may spend what is left; raise where that would take too long."""
+        while self._counts(request) and self.allowance is not None:
+            if (wait := self._hold(request)) > 0:
+                if wait > self._retries.retry_after_max:
+                    self._hold_back(request)
+                await asyncio.sleep(wait + RESET_MARGIN)
+            elif 0 < self.allowance.remaining <= self._counted:
+                await self._answered.wait()
+            else:
+                return
+
+    def _note_allowance(self, reply: Reply) -> None:
+        told, before = read_allowance(reply.headers, self._clock()), self.allowance
+        if told is None:
+            return
+        if before is not None and told.resets_at is not None and told.resets_at == before.resets_at:
+            # Answers overtake each other; within one window less is left, never more.
+            told = replace(told, remaining=min(told.remaining, before.remaining))
+        self.allowance = told
 
     async def _send_token_request(self, request: Request) -> Reply:
         return await self._send(request, request.authorization)
@@ -202,15 +235,22 @@ class Exchange:
         """One request and its redirects, within one slot and one deadline."""
         async with self._slots:
             await self._wait_for_turn()
+            await self._wait_for_allowance(request)
+            counts = self._counts(request)
+            self._counted += counts
             try:
                 async with asyncio.timeout(self._timeout):
                     reply = await self._follow(request, authorization)
                 self._note_throttling(reply)
                 if not reply.is_foreign and request.kind is not RequestKind.TOKEN:
-                    self.allowance = read_allowance(reply.headers, self._clock()) or self.allowance
+                    self._note_allowance(reply)
                 return reply
             except TimeoutError:
                 pass
+            finally:
+                self._counted -= counts
+                self._answered.set()
+                self._answered.clear()
         reason = f"gave no complete answer within {self._timeout:g} s"
         raise request.error(RegistryUnreachableError, reason)
 

@@ -1,0 +1,116 @@
+"""A registry that allows so many requests a minute: the crawl goes on at that rate, and never faster."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+
+from fakes.skipping_loop import EPOCH, SkippingLoop, loop_clock
+from fakes.sync_rig import URL, image, push
+from graph.registry.client import RegistryClient
+from graph.sample import SampleRegistry
+from graph.settings import RegistrySettings
+from graph.store.changes import ConfiguredRegistry
+from graph.store.engine import Store, open_store
+from graph.store.observations import set_registries
+from graph.store.registries import load_registry_statuses
+from graph.store.rows import SyncState
+from graph.store.visibility import Visibility
+from graph.sync.crawl import Crawler
+from graph.sync.upstream import Upstream
+from graph.sync.worker import Worker
+
+pytestmark = pytest.mark.anyio
+
+REPOSITORIES = 40
+TAGS = 10
+ALLOWED = 60  # a minute
+LATENCY = 0.05
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": SkippingLoop}
+
+
+class Limited(httpx.AsyncBaseTransport):
+    """Refuses what is over ALLOWED in a minute; `tells` says so in headers before it has to."""
+
+    def __init__(self, app: SampleRegistry, tells: bool) -> None:
+        self.answered: Counter[int] = Counter()
+        self.refused: Counter[int] = Counter()
+        self._app = httpx.ASGITransport(app)
+        self._tells = tells
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        now = asyncio.get_running_loop().time()
+        minute = int(now // 60)
+        if self.answered[minute] >= ALLOWED:
+            self.refused[minute] += 1
+            left = str(int((minute + 1) * 60 - now) + 1)
+            await asyncio.sleep(LATENCY)
+            return httpx.Response(429, headers={"Retry-After": left}, stream=httpx.ByteStream(b"slow down"))
+        self.answered[minute] += 1
+        remaining = ALLOWED - self.answered[minute]
+        await asyncio.sleep(LATENCY)
+        response = await self._app.handle_async_request(request)
+        if self._tells:
+            response.headers["X-RateLimit-Limit"] = str(ALLOWED)
+            response.headers["X-RateLimit-Remaining"] = str(remaining)
+            response.headers["X-RateLimit-Reset"] = str(int(EPOCH.timestamp()) + (minute + 1) * 60)
+        return response
+
+
+async def crawl_until_done(crawler: Crawler, store: Store, key: int) -> int:
+    """Let the worker crawl until a crawl has ended well; how many crawls that took."""
+    ended = asyncio.Event()
+    crawls = 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal crawls
+        crawls += 1
+        with store.transaction() as db:
+            (status,) = load_registry_statuses(db, Visibility.everything(), [key])
+        if status is not None and status.sync_state is SyncState.IDLE:
+            ended.set()
+        await asyncio.sleep(seconds)
+
+    worker = asyncio.create_task(Worker([crawler], interval=86_400, sleep=sleep, chance=lambda: 0.0).run())
+    await ended.wait()
+    worker.cancel()
+    await asyncio.wait({worker})
+    return crawls
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_so_many_a_minute(tells: bool) -> None:
+    """One crawl sees all, with each minute spent and none overdrawn.
+
+    Where only a 429 tells, what is under way then is too much.
+    """
+    registry = SampleRegistry(supports_referrers=False)
+    for number in range(REPOSITORIES):
+        for tag in range(TAGS):
+            push(registry, f"team{number % 7}/app{number}", image(f"{tag}"), f"v{tag}")
+    transport = Limited(registry, tells)
+    settings = RegistrySettings(url=URL)
+    client = RegistryClient(settings, transport, clock=loop_clock)
+    store = open_store(":memory:")
+    with store.transaction() as db:
+        (key,) = set_registries(db, [ConfiguredRegistry(client.name, URL, "oci")], loop_clock())
+    try:
+        crawls = await crawl_until_done(Crawler(Upstream(client, store, key, loop_clock)), store, key)
+        with store.transaction() as db:
+            (status,) = load_registry_statuses(db, Visibility.everything(), [key])
+    finally:
+        await client.aclose()
+        store.close()
+    assert (1, SyncState.IDLE) == (crawls, status and status.sync_state)
+    # Ping, catalog, lists of tags, manifests by tag, configs, and the referrers probe.
+    budget = 2 + REPOSITORIES * (1 + TAGS) + TAGS + 1
+    assert budget == transport.answered.total()
+    assert [ALLOWED] * (budget // ALLOWED) + [budget % ALLOWED] == list(transport.answered.values())
+    assert list(range(budget // ALLOWED + 1)) == list(transport.answered)
+    assert max(transport.refused.values(), default=0) <= (0 if tells else settings.concurrency)
