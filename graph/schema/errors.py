@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError
 
 from graph.errors import GraphError, InvalidQueryError, RegistryError, TooManyTokensError
 
@@ -58,8 +58,10 @@ def _extensions_of(error: GraphQLError) -> dict[str, Any] | None:
         return told
     if isinstance(cause, GraphError):
         return {"code": cause.code}
-    if cause is not None or error.path is not None:
-        # With a path and no cause: the executor itself, about a value that does not fit the schema.
+    is_of_argument = any(not isinstance(node, FieldNode) for node in error.nodes or ())
+    if cause is not None or (error.path is not None and not is_of_argument):
+        # With a path and no cause: the executor itself, about a value that does not fit the schema. What it
+        # says of the value of an argument, a null where none may be, has its place in the query there.
         return None
     is_long = error.message.startswith(f"Syntax Error: {_TOO_MANY_TOKENS}")
     return {"code": TooManyTokensError.code if is_long else InvalidQueryError.code}

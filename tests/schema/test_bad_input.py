@@ -173,6 +173,22 @@ async def test_wrong_input_that_nobody_reaches() -> None:
         assert all(error["locations"] for error in untold)
 
 
+async def test_null_where_none_may_be() -> None:
+    """A null that a variable brings to an argument that needs a value is the caller's mistake, told there."""
+    refresher = FakeRefresher()
+    query = """query ($name: String = "base") {
+        repository(name: "base") { name }
+        wrong: repository(name: $name) { name }
+    }"""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(query, {"name": None}, demand=Demand(0), refresher=refresher)
+
+        assert {("wrong",): "INVALID_QUERY"} == paths_of(response)
+        assert [3] == [place["line"] for error in response["errors"] for place in error["locations"]]
+        assert {"repository": {"name": "base"}, "wrong": None} == response["data"]
+        assert [] == refresher.asked
+
+
 async def test_what_is_left_out_is_not_wrong() -> None:
     """A field that `@skip` or `@include` leaves out is no mistake, and the registry is asked."""
     refresher = FakeRefresher()
