@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from graph import __version__, graphiql, memory
+from graph import __version__, graphiql, process
 from graph.endpoint import BearerToken, Endpoint, Parameters
 from graph.errors import GraphError
 from graph.oci.reference import RegistryName
@@ -238,7 +238,7 @@ def create_app(
             if prepare is not None:
                 await prepare(parts)
             app.state.parts = parts
-            memory.settle_collector()
+            process.settle_collector()
             async with _keep_up(settings, parts):
                 yield
 

@@ -27,6 +27,7 @@ from graph.errors import (
     SettingsError,
 )
 from graph.oci.reference import RegistryName, parse_registry_name
+from graph.process import tune_process
 from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
 from graph.schema.definition import print_sdl
@@ -190,6 +191,7 @@ def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
                 details=f"{now.tags} tags, {now.manifests} manifests, {now.requests} requests, {rate:.0f}/s",
             )
 
+        tune_process()
         reports = asyncio.run(crawl(settings, progress=tell))
     for report in reports:
         print_report(console, report)

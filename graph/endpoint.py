@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from graph import graphiql, memory
+from graph import graphiql, process
 from graph.schema.context import Context
 
 RESPONSE_TYPE = "application/graphql-response+json"
@@ -196,7 +196,7 @@ class Endpoint:
             body = await self._execute(context, parameters)
             response = _respond(body, response_type, context.age())
         del body
-        memory.collect_after(context.fields)
+        process.collect_after(context.fields)
         return response
 
 

@@ -12,7 +12,7 @@ import uvicorn
 
 from graph.app import Application
 from graph.errors import SettingsError
-from graph.memory import bound_allocator
+from graph.process import tune_process
 
 
 class _Server(uvicorn.Server):
@@ -60,7 +60,7 @@ def run_server(application: Application, host: str, port: int, describe: Callabl
         async with application.router.lifespan_context(application):
             await server.serve()
 
-    bound_allocator()
+    tune_process()
     try:
         asyncio.run(run())
     except KeyboardInterrupt:

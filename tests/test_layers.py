@@ -12,7 +12,7 @@ MAY_IMPORT = {
     "__init__": "",
     "errors": "",
     "graphiql": "",
-    "memory": "",
+    "process": "",
     "sample": "",
     "oci": "errors | msgspec",
     "places": "errors oci",
@@ -21,11 +21,12 @@ MAY_IMPORT = {
     "store": "errors oci settings | sqlalchemy alembic sqlite3 zstandard",
     "sync": "errors oci settings registry store",
     "schema": "errors oci settings store sync | strawberry graphql",
-    "endpoint": "errors schema graphiql memory | starlette orjson",
-    "app": "errors oci settings registry store sync schema graphiql endpoint memory | starlette",
-    "server": "errors app memory | uvicorn",
+    "endpoint": "errors schema graphiql process | starlette orjson",
+    "app": "errors oci settings registry store sync schema graphiql endpoint process | starlette",
+    "server": "errors app process | uvicorn",
     "terminal": "sync app | rich",
-    "cli": "errors oci settings registry store sync schema graphiql app sample server terminal | typer",
+    "cli": "errors oci settings registry store sync schema graphiql process app sample server terminal"
+    " | typer",
     "__main__": "cli",
 }
 STANDARD = sys.stdlib_module_names - {"sqlite3"}

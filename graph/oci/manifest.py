@@ -341,7 +341,7 @@ def content_of(manifest: Manifest) -> tuple[Descriptor, ...]:
     content: dict[Digest, Descriptor] = {}
     for descriptor in listed:
         known = content.setdefault(descriptor.digest, descriptor)
-        if known.is_foreign and not descriptor.is_foreign:
+        if known is not descriptor and known.is_foreign and not descriptor.is_foreign:
             content[descriptor.digest] = descriptor
     return tuple(content.values())
 

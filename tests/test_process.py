@@ -1,4 +1,4 @@
-"""What is done for a server's memory."""
+"""How a process of ours is tuned."""
 
 import gc
 import platform
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import weakref
 
-from graph.memory import COLLECT_FROM, collect_after
+from graph.process import COLLECT_FROM, collect_after
 
 
 class Knot:
@@ -34,6 +34,6 @@ def test_large_answers_are_collected() -> None:
 
 def test_allocator_is_bound() -> None:
     """glibc takes every option; where there is another C library, nothing fails."""
-    program = "from graph.memory import bound_allocator; print(bound_allocator())"
+    program = "from graph.process import bound_allocator; print(bound_allocator())"
     told = subprocess.check_output([sys.executable, "-c", program], text=True).strip()
     assert str(platform.libc_ver()[0] == "glibc") == told
