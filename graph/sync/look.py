@@ -19,6 +19,7 @@ from graph.store.observations import load_known
 from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.freshness import age_of
+from graph.sync.pace import SAVE_AFTER
 from graph.sync.patience import Patience
 from graph.sync.plan import ObservedArtifact, ObservedRepository, is_news, plan_changes
 from graph.sync.report import Tally
@@ -96,6 +97,12 @@ class Look:
         """How many tags or digests to ask for before what was seen is written down."""
         return self.upstream.pace.batch(self.upstream.looks)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether something was asked whose answer should be written down by now."""
+        is_unsaved = self.patience.requests > self._saved_requests
+        return is_unsaved and age_of(self._saved_at, self.upstream.clock()) >= SAVE_AFTER
+
     def _note_saved(self) -> None:
         requests, now = self.patience.requests, self.upstream.clock()
         self.upstream.pace.note(requests - self._saved_requests, age_of(self._saved_at, now))
@@ -104,7 +111,7 @@ class Look:
     async def settle(self, batch: Batch | None = None) -> None:
         """Write down what was seen, with the manifests of the batch, once for each batch.
 
-        What is no news waits until it was as many requests as may be lost.
+        What is no news waits until it was as many requests, or as many seconds, as may be lost.
 
         `known` stays as it was: `load` it when what follows depends on it.
         """
@@ -112,7 +119,7 @@ class Look:
         manifests = batch.manifests if batch is not None else []
         changes = plan_changes(self.known, observed, self.at)
         is_much = self.patience.requests - self._saved_requests >= self.batch_size
-        if manifests or is_much or is_news(self.known, changes):
+        if manifests or is_much or self.is_late or is_news(self.known, changes):
             await self._write(observed, changes, manifests)
         if batch is not None:
             self.tally.manifests += batch.count

@@ -73,13 +73,16 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
 
 async def _observe_some(look: Look, waiting: deque[ListedTag]) -> None:
     chunk = [waiting.popleft() for _ in range(min(look.batch_size, len(waiting)))]
-    await observe_named(look, chunk)
+    tags = await observe_named(look, chunk)
+    waiting.extendleft(reversed([tag for tag in chunk if tag.name not in tags]))
 
 
 async def observe_named(
     look: Look, listed: Sequence[ListedTag], *, is_listed: bool = True
 ) -> dict[TagName, Digest | Failure]:
     """See these tags, a batch of them, and write down what is news; return what each names.
+
+    Where that takes long some are left out, for the next batch.
 
     One that was listed with its digest is not asked for. A tag that is listed and answers 404 is there and
     cannot be read; one that is not listed is not there.
@@ -89,14 +92,18 @@ async def observe_named(
     }
     waiting = deque(tag.name for tag in listed if tag.name not in tags)
     left: deque[TagName] = deque()  # to be got once the batch has room
+
+    def is_late() -> bool:
+        return bool(tags) and look.is_late
+
     async with look.batch() as batch:
-        while waiting or left:
+        while (waiting or left) and not is_late():
             for names, function in ((left, _get_tag), (waiting, _observe_tag)):
                 await drain(
                     names,
                     partial(function, look, batch, tags, left),
                     at_once=MAX_TASKS,
-                    until=lambda: batch.is_full,
+                    until=lambda: batch.is_full or is_late(),
                 )
             if batch.is_full:
                 await batch.flush()
@@ -108,7 +115,9 @@ async def observe_named(
             else:
                 look.seen.tags[name] = seen
         look.seen.artifacts.update(batch.artifacts)
-        look.seen.told_tags.update((tag.name, told) for tag in listed if (told := told_of(tag)) is not None)
+        look.seen.told_tags.update(
+            (tag.name, told) for tag in listed if tag.name in tags and (told := told_of(tag)) is not None
+        )
         await look.settle(batch)
     return tags
 

@@ -6,7 +6,7 @@ import pytest
 
 from builders import make_index
 from fakes.sync_rig import Rig, image, manifests_fetched, open_rig, push
-from graph.sample import SampleRegistry
+from graph.sample import Request, SampleRegistry
 from graph.sync.pace import FEWEST, MAX_BATCH, MAX_UNSAVED, SAVE_AFTER, SHARE_UNSAVED, Pace
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +116,24 @@ async def test_a_later_crawl_too() -> None:
         assert expected == rig.dump()
         spent, _ = await rig.spend()
         assert budget == sum(spent.values())
+
+
+async def test_a_slow_registry(rig: Rig) -> None:
+    """Where a request takes half a second, what is older than SAVE_AFTER is written, killed before or not."""
+    fill(rig.registry, 1)
+    rig.registry.page_size = 1000
+
+    def pass_time(request: Request) -> None:
+        rig.clock.advance(0.5)
+
+    rig.registry.faults = pass_time
+    crawl = asyncio.create_task(rig.crawler.crawl())
+    requests = 150
+    rig.registry.hooks = {requests: crawl.cancel}
+    await asyncio.wait({crawl})
+    # Ping, catalog, list and configs of the five images; and what was asked in the last seconds.
+    assert len(rig.tags(name_of(0))) >= requests - 3 - 5 - SAVE_AFTER / 0.5
+    assert [] == rig.recount()
 
 
 def test_batches_where_nobody_was_killed() -> None:
