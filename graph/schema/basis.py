@@ -94,6 +94,11 @@ class Basis:
         description="Whether counts may be larger in truth: a repository involved has not been read to its "
         "end, or a manifest in it is not known."
     )
+    spans_registries: bool = strawberry.field(
+        description="Whether what is counted lies in several registries. Nothing is shared between two "
+        "registries: each one's figures are worked out by itself and then added, so that a layer that two of "
+        "them hold is stored twice, and artifacts of different ones have an overlap of 0."
+    )
 
 
 def basis_field() -> Any:

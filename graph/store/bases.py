@@ -121,6 +121,8 @@ def _facts(
         func.max(case((or_(is_unlisted, _may_hide_users(visibility)), 1), else_=0)),
         func.max(case((is_unseen, 1), else_=0)),
         func.max(case((is_unlisted, int(may_lack_repositories)), else_=0)),
+        # The ends tell as much as the number does, and nothing is collected for them.
+        func.min(registry.c.id) < func.max(registry.c.id),
     ]
     statement: Select[Any] = (
         select(*facts)
@@ -198,11 +200,14 @@ def _basis(
     may_hide_users: int,
     is_unseen: int,
     is_unlisted: int,
+    spans_registries: bool,
 ) -> BasisRow:
     completeness = weakest(least, greatest)
     if is_unlisted:
         completeness = Completeness.UNKNOWN
-    return BasisRow(scope, completeness, oldest, bool(may_hide_users), bool(is_unseen))
+    return BasisRow(
+        scope, completeness, oldest, bool(may_hide_users), bool(is_unseen), bool(spans_registries)
+    )
 
 
 def weakest(least: str | None, greatest: str | None) -> Completeness:

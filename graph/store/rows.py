@@ -94,7 +94,8 @@ class BasisRow:
     `completeness` is the weakest of the repositories involved, `oldest_observed_at` the oldest look at one of
     them (None: there was none). `exclusive_is_upper_bound`: an artifact that nobody can list may use what is
     called exclusive, in whichever repository of a registry involved. `counts_are_lower_bound`: a repository
-    involved was never crawled to its end, or a manifest in it is not known.
+    involved was never crawled to its end, or a manifest in it is not known. `spans_registries`: they are of
+    several registries, between which nothing is shared (C2).
     """
 
     scope: Scope
@@ -102,6 +103,7 @@ class BasisRow:
     oldest_observed_at: datetime | None
     exclusive_is_upper_bound: bool
     counts_are_lower_bound: bool
+    spans_registries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
