@@ -268,10 +268,12 @@ def create_app(
 @asynccontextmanager
 async def _keep_up(settings: Settings, parts: Parts) -> AsyncIterator[None]:
     """Crawl each registry now and then, none waiting for another, until the context ends."""
-    if settings.sync_interval == 0:
+    intervals = settings.sync_intervals()
+    if not intervals:
         yield
         return
-    worker = Worker([Crawler(upstream) for upstream in parts.upstreams], interval=settings.sync_interval)
+    kept_up = [upstream for upstream in parts.upstreams if upstream.client.name in intervals]
+    worker = Worker([Crawler(upstream) for upstream in kept_up], intervals=intervals)
     task = asyncio.create_task(worker.run())
     try:
         yield

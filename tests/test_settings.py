@@ -242,3 +242,16 @@ def test_a_file_named_by_a_variable_that_is_missing(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("OCIGRAPH_SETTINGS", str(tmp_path / "missing.toml"))
 
     assert ["OCIGRAPH_SETTINGS", "port"] == sorted(p.split(":")[0] for p in problems_of({"port": "x"}))
+
+
+def test_interval_of_each_registry() -> None:
+    """A registry's own interval goes before that of all; with 0 it is not crawled by itself."""
+    urls = {
+        "https://own.test": {"sync_interval": 60},
+        "https://all.test": {},
+        "https://never.test": {"sync_interval": 0},
+    }
+    registries = [{"url": url, **own} for url, own in urls.items()]
+
+    assert {"own.test": 60, "all.test": 900} == load_settings({"registries": registries}).sync_intervals()
+    assert {"own.test": 60} == load_settings({"registries": registries, "sync_interval": 0}).sync_intervals()

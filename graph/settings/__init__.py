@@ -197,6 +197,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{file} cannot be read: {error}") from error
         return file
 
+    def sync_intervals(self) -> dict[str, float]:
+        """Seconds between crawls of each registry that is crawled without being asked, by its name."""
+        intervals = {
+            registry.name: self.sync_interval if registry.sync_interval is None else registry.sync_interval
+            for registry in self.registries
+        }
+        return {name: interval for name, interval in intervals.items() if interval > 0}
+
     def read_token(self) -> str | None:
         """The bearer token that requests must bring, or None when anyone may ask.
 

@@ -140,6 +140,12 @@ class RegistrySettings(BaseModel):
         default=1000, ge=1, le=10_000, description="Names to ask for a page; made smaller on refusal."
     )
     timeout: float = Field(default=30, gt=0, le=3600, description="Seconds for one whole request.")
+    sync_interval: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds between crawls of this registry, where not as those of all; 0: no crawl but by "
+        "`ocigraph sync`.",
+    )
 
     @property
     def layout(self) -> tuple[LayoutKind, Path] | None:

@@ -9,7 +9,7 @@ later.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from graph.errors import GraphError
@@ -30,13 +30,13 @@ class Worker:
         self,
         crawlers: Sequence[Crawler],
         *,
-        interval: float,
+        intervals: Mapping[str, float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`interval`: seconds from the end of one crawl of a registry to the next."""
+        """`intervals`: by the name of each registry, seconds from the end of one crawl to the next."""
         self._crawlers = crawlers
-        self._interval = interval
+        self._intervals = intervals
         self._sleep = sleep
         self._chance = chance
 
@@ -54,7 +54,7 @@ class Worker:
             wait = wait_before_crawl(
                 finished_at,
                 crawler.upstream.clock(),
-                interval=self._interval,
+                interval=self._intervals[crawler.upstream.client.name],
                 failures=failures,
                 chance=self._chance(),
             )

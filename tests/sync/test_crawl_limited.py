@@ -77,7 +77,11 @@ async def crawl_until_done(crawler: Crawler, store: Store, key: int) -> int:
             ended.set()
         await asyncio.sleep(seconds)
 
-    worker = asyncio.create_task(Worker([crawler], interval=86_400, sleep=sleep, chance=lambda: 0.0).run())
+    worker = asyncio.create_task(
+        Worker(
+            [crawler], intervals={crawler.upstream.client.name: 86_400}, sleep=sleep, chance=lambda: 0.0
+        ).run()
+    )
     await ended.wait()
     worker.cancel()
     await asyncio.wait({worker})

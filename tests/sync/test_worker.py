@@ -48,7 +48,8 @@ async def working(worker: Worker) -> AsyncIterator[None]:
 
 
 def worker_of(*rigs: Rig, sleep: Waits) -> Worker:
-    return Worker([rig.crawler for rig in rigs], interval=INTERVAL, sleep=sleep, chance=lambda: 0.0)
+    intervals = {rig.upstream.client.name: INTERVAL for rig in rigs}
+    return Worker([rig.crawler for rig in rigs], intervals=intervals, sleep=sleep, chance=lambda: 0.0)
 
 
 async def test_crawls_come_at_an_interval(rig: Rig) -> None:
@@ -59,6 +60,15 @@ async def test_crawls_come_at_an_interval(rig: Rig) -> None:
         await waits.reached.wait()
     assert [INTERVAL] * 3 == waits.seconds
     assert 3 == rig.spent()["PING"]
+
+
+async def test_each_registry_has_its_own_interval(rig: Rig) -> None:
+    """What is waited between crawls of a registry is told by its own name, whatever others have."""
+    intervals = {rig.upstream.client.name: 60.0, "other.test": INTERVAL}
+    waits = Waits(rig, 2)
+    async with working(Worker([rig.crawler], intervals=intervals, sleep=waits, chance=lambda: 0.0)):
+        await waits.reached.wait()
+    assert [60.0] * 2 == waits.seconds
 
 
 async def test_a_restart_waits_for_the_rest(rig: Rig) -> None:
@@ -149,4 +159,4 @@ async def test_a_mistake_of_ours_ends_no_loop(rig: Rig, caplog: pytest.LogCaptur
 
 async def test_nothing_to_do() -> None:
     """Without a registry the worker ends."""
-    await Worker([], interval=INTERVAL).run()
+    await Worker([], intervals={}).run()
