@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from graph.errors import SettingsError
+from graph.places import name_of_place
 from graph.registry.auth import Credentials
 from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file
 from graph.registry.credential_helper import ask_helper
@@ -99,7 +100,9 @@ def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> 
         file = f" ({settings.password_file})" if settings.password_file is not None else ""
         return FixedIdentity(f"the settings{file}", credentials)
     if settings.auth_file is not None:
-        return FileIdentity(settings.auth_file, read_auth_file(settings.auth_file), settings.name, clock)
+        # Whatever we call it, who logged in did so at a host.
+        host = name_of_place(settings.url)
+        return FileIdentity(settings.auth_file, read_auth_file(settings.auth_file), host, clock)
     return FixedIdentity(ANONYMOUS, None)
 
 

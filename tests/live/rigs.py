@@ -4,11 +4,13 @@ Nothing here knows what is tested. A tool that is missing skips the test that ne
 `LIVE_TESTS=required` in the environment it fails instead, so that no build machine passes by having nothing.
 """
 
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -41,13 +43,6 @@ SOURCES = {
 }
 
 T = TypeVar("T")
-
-REGISTRY_SETTINGS = """\
-version: 0.1
-log: {{level: error, accesslog: {{disabled: {is_silent}}}}}
-storage: {{filesystem: {{rootdirectory: {root}}}, delete: {{enabled: true}}}}
-http: {{addr: "{address}"}}
-"""
 
 
 def give_up(reason: str) -> NoReturn:
@@ -112,10 +107,11 @@ def wait_until(what: str, look: Callable[[], T | None], timeout: float = START_T
     raise AssertionError(f"not within {timeout:.0f} s: {what}")
 
 
-def get(url: str, **headers: str) -> bytes | None:
-    """The body of a 200; None while nobody listens."""
+def get(url: str, *, tls: ssl.SSLContext | None = None, **headers: str) -> bytes | None:
+    """The body of a 200; None while nobody listens. `tls`: whom to believe, and as whom to ask, at https."""
+    asked = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as response:
+        with urllib.request.urlopen(asked, timeout=10, context=tls) as response:
             body: bytes = response.read()
             return body
     except urllib.error.HTTPError as error:
@@ -146,31 +142,48 @@ def process(
             running.wait()
 
 
-def answer_of(running: subprocess.Popen[bytes], log: Path, url: str) -> bytes:
+def answer_of(
+    running: subprocess.Popen[bytes], log: Path, url: str, tls: ssl.SSLContext | None = None
+) -> bytes:
     """The first 200 from the address; fails with the log when the process ends instead."""
 
     def look() -> bytes | None:
         if running.poll() is not None:
             raise AssertionError(f"{running.args!r} ended with {running.returncode}:\n{log.read_text()}")
-        return get(url)
+        return get(url, tls=tls)
 
     return wait_until(f"an answer from {url}", look)
 
 
 @contextmanager
-def docker_registry(directory: Path, *, access_log: Path | None = None) -> Iterator[str]:
-    """Debian's `docker-registry` (distribution 2.8) over a new directory; its URL.
+def docker_registry(
+    directory: Path,
+    *,
+    access_log: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+    **sections: Mapping[str, object],
+) -> Iterator[str]:
+    """Debian's `docker-registry` (distribution 2.8) over what this directory holds; its URL.
 
-    `access_log` gets a line for each request, as web servers write them.
+    `access_log` gets a line for each request, as web servers write them. `sections` are added to those of its
+    settings; where they have it speak TLS, `tls` is how to see that it does.
     """
     tool = find_tool("docker-registry")
     address = f"127.0.0.1:{free_port()}"
-    settings, log = directory / "docker-registry.yml", access_log or directory / "docker-registry.log"
-    root, is_silent = directory / "docker-registry", "true" if access_log is None else "false"
-    settings.write_text(REGISTRY_SETTINGS.format(root=root, address=address, is_silent=is_silent))
-    with process([tool, "serve", settings], log) as running:
-        answer_of(running, log, f"http://{address}/v2/")
-        yield f"http://{address}"
+    file, log = directory / "docker-registry.yml", access_log or directory / "docker-registry.log"
+    root = {"filesystem": {"rootdirectory": str(directory / "docker-registry")}, "delete": {"enabled": True}}
+    settings: dict[str, Mapping[str, object]] = {
+        "log": {"level": "error", "accesslog": {"disabled": access_log is None}},
+        **sections,
+        "storage": {**root, **sections.get("storage", {})},
+        "http": {"addr": address, **sections.get("http", {})},
+    }
+    file.write_text(json.dumps({"version": 0.1, **settings}))  # every JSON is YAML
+    url = f"{'http' if tls is None else 'https'}://{address}"
+    with process([tool, "serve", file], log) as running:
+        # Below `/v2/` a registry may want to know first who asks.
+        answer_of(running, log, f"{url}/", tls)
+        yield url
 
 
 def collect_garbage(directory: Path) -> None:
@@ -222,15 +235,16 @@ def _on_its_own_port(command: Sequence[str | Path], log: Path) -> Iterator[str]:
 
 @contextmanager
 def ocigraph(
-    url: str, store: Path, *options: str, **variables: str
+    place: str | Path, store: Path, *options: str, **variables: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`ocigraph serve` over the registry, as its own process; the URL of the server and the process.
+    """`ocigraph serve` over a registry, as its own process; the URL of the server and the process.
 
-    `options` are further flags, `variables` settings from the environment, without the prefix.
+    `place` is the registry's URL, or a file of settings. `options` are further flags, `variables` settings
+    from the environment, without the prefix.
     """
     port = free_port()
     command = [
-        *(Path(sys.executable).parent / "ocigraph", "serve", url),
+        *_ocigraph("serve", place),
         *("--store", store, "--host", "127.0.0.1", "--port", str(port)),
         *options,
     ]
@@ -239,6 +253,17 @@ def ocigraph(
     with process(command, log, settings) as running:
         answer_of(running, log, f"http://127.0.0.1:{port}/healthz")
         yield f"http://127.0.0.1:{port}", running
+
+
+def run_ocigraph(command: str, place: str | Path, *options: str | Path) -> subprocess.CompletedProcess[str]:
+    """How the command ended that was run over a URL or a file of settings, and what it said."""
+    asked = [*_ocigraph(command, place), *options]
+    return subprocess.run(asked, capture_output=True, text=True, timeout=60, env=clean_environment())
+
+
+def _ocigraph(command: str, place: str | Path) -> list[str | Path]:
+    program = Path(sys.executable).parent / "ocigraph"
+    return [program, command, *((place,) if isinstance(place, str) else ("--settings", place))]
 
 
 def kill(running: subprocess.Popen[bytes]) -> None:

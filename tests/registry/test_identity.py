@@ -43,6 +43,15 @@ async def test_settings_come_first(tmp_path: Path) -> None:
     ).identify(None)
 
 
+async def test_file_is_read_by_host(tmp_path: Path) -> None:
+    """Who logged in did so at a host, whatever the settings call the registry."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"registry.example": {"auth": basic("bob:x")}}}))
+    settings = RegistrySettings(url=URL, name="prod", auth_file=file)
+
+    assert Identity(str(file), Credentials("bob", "x")) == await open_identity(settings, now).identify(None)
+
+
 async def test_nobody() -> None:
     """Without any of it we are nobody; no file of the person who runs the program is looked for."""
     assert Identity(ANONYMOUS, None) == await open_identity(RegistrySettings(url=URL), now).identify(None)
