@@ -130,13 +130,17 @@ async def open_context(
     demand: Demand,
     clock: Clock,
 ) -> AsyncIterator[Context]:
-    """One request: a view of the store, and the time and the nodes it may use from now on."""
+    """One request: a view of the store, and the time and the nodes it may use from now on.
+
+    Without a `refresher` no registry is asked.
+    """
     deadline = asyncio.get_running_loop().time() + settings.time_limit
     async with store.snapshot(deadline=deadline) as snapshot:
         yield Context(
             snapshot=snapshot,
             registries=registries,
             refresher=refresher,
+            conditions=None if refresher is None else refresher.condition_of,
             demand=demand,
             clock=clock,
             limits=Limits.of(settings),

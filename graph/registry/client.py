@@ -19,10 +19,13 @@ import httpx
 
 from graph.errors import (
     ContentTooLargeError,
+    GraphError,
     InvalidDigestError,
     RegistryError,
+    RegistryFailedError,
     RegistryProtocolError,
     RegistryUnknownError,
+    RegistryUnreachableError,
     RegistryUnsupportedError,
 )
 from graph.oci.descriptor import Descriptor
@@ -30,13 +33,14 @@ from graph.oci.digest import Digest, compute_digest, parse_digest, verify_digest
 from graph.oci.media_types import strip_parameters
 from graph.oci.reference import RegistryName, RepositoryName, TagName
 from graph.registry.allowance import Allowance
+from graph.registry.breaker import Breaker
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.dialects import Dialect, choose_dialect
 from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.exchange import Exchange, RetryPolicy
 from graph.registry.identity import Identity, IdentitySource, open_identity
 from graph.registry.layouts import LayoutTransport
-from graph.registry.ledger import Ledger
+from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.listing import Pager
 from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
 from graph.registry.reader import PageReader
@@ -91,6 +95,8 @@ class RegistryClient:
         self.dialect: Dialect = dialect or choose_dialect(settings)
         self.ledger = Ledger()
         self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
+        self.breaker = Breaker(clock)
+        """Whether it is asked at all."""
         self._probe = asyncio.Lock()
         origin = parse_origin(self.dialect.url)
         if transport is None and settings.layout is not None:
@@ -147,7 +153,23 @@ class RegistryClient:
 
     async def _ask(self, request: Request) -> Reply:
         exchange = self._exchange if request.api is None else self._apis[request.api]
-        return await exchange.ask(request)
+        is_ping = request.kind is RequestKind.PING  # which finds out whether it is there, and always may
+        if not is_ping and (wait := self.breaker.hold()) > 0:
+            reason = "did not answer lately, and is not asked for a while"
+            raise request.error(RegistryUnreachableError, reason, retry_after=wait)
+        try:
+            reply = await exchange.ask(request)
+        except (RegistryUnreachableError, RegistryFailedError):
+            self.breaker.note_failure(is_decisive=is_ping)
+            raise
+        except GraphError:
+            self.breaker.note_answer()
+            raise
+        except BaseException:
+            self.breaker.note_end()
+            raise
+        self.breaker.note_answer()
+        return reply
 
     async def identify(self) -> Identity:
         """Who we are to this registry, and where that is written down; no request is made to it."""
@@ -155,7 +177,7 @@ class RegistryClient:
 
     async def ping(self) -> None:
         """Nothing, if the registry answers `/v2/` to us; raises RegistryError if not."""
-        await self._exchange.ask(self._endpoint.ping())
+        await self._ask(self._endpoint.ping())
 
     @property
     def allowances(self) -> Mapping[str, Allowance]:
@@ -221,7 +243,7 @@ class RegistryClient:
         Asked by digest, the answer has that digest. Raises RegistryUnknownError where there is none.
         """
         request = self._endpoint.manifest("HEAD", repository, reference)
-        reply = await self._exchange.ask(request)
+        reply = await self._ask(request)
         named = _read_digest(reply)
         if _is_digest(reference):
             asked = Digest(reference)
@@ -239,7 +261,7 @@ class RegistryClient:
         Raises RegistryUnknownError where there is none, DigestMismatchError when the bytes are not what a
         digest names, ContentTooLargeError.
         """
-        reply = await self._exchange.ask(self._endpoint.manifest("GET", repository, reference))
+        reply = await self._ask(self._endpoint.manifest("GET", repository, reference))
         # Docker-Content-Digest is not looked at: it is missing on ECR and wrong on "so many registries"
         # (go-containerregistry, fetcher.go), and the bytes tell better.
         if _is_digest(reference):
@@ -257,7 +279,7 @@ class RegistryClient:
         """
         if descriptor.size > MAX_CONFIG_BYTES:
             raise ContentTooLargeError("the config", MAX_CONFIG_BYTES)
-        reply = await self._exchange.ask(self._endpoint.config(repository, descriptor.digest))
+        reply = await self._ask(self._endpoint.config(repository, descriptor.digest))
         verify_digest(reply.body, descriptor.digest)
         return reply.body
 

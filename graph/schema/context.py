@@ -20,6 +20,7 @@ from graph.schema.scalars import format_time
 from graph.settings import Hidden, Settings
 from graph.store.rows import RegistryRow
 from graph.store.visibility import Visibility
+from graph.sync.condition import Condition
 from graph.sync.freshness import Demand, age_of
 
 T = TypeVar("T")
@@ -157,6 +158,7 @@ class Context:
         snapshot: Snapshot,
         registries: Registries,
         refresher: Refresher | None,
+        conditions: Callable[[int], Condition] | None = None,
         demand: Demand,
         clock: Callable[[], datetime],
         limits: Limits | None = None,
@@ -164,10 +166,13 @@ class Context:
         hide: frozenset[Hidden] = frozenset(),
         deadline: float | None = None,
     ) -> None:
-        """Without a `refresher`, as in a command that only reads the store, nothing is refreshed."""
+        """Without a `refresher`, as in a command that only reads the store, nothing is refreshed, and without
+        `conditions`, of each registry by its key, nobody knows how it answers now.
+        """
         self.snapshot = snapshot
         self.registries = registries
         self.refresher = refresher
+        self.conditions = conditions
         self.demand = demand
         self.clock = clock
         self.limits = limits or Limits()

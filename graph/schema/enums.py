@@ -42,6 +42,15 @@ class UntaggedReason(Enum):
     )
 
 
+@strawberry.enum(description="Whether a registry is asked at all.")
+class BreakerState(Enum):
+    """Whether a registry is asked."""
+
+    CLOSED = strawberry.enum_value("CLOSED", description="It is.")
+    OPEN = strawberry.enum_value("OPEN", description="It is not: it has failed too often in a row.")
+    HALF_OPEN = strawberry.enum_value("HALF_OPEN", description="One request is on its way, to find out.")
+
+
 @strawberry.enum(description="How much of what the registry holds can have been seen.")
 class Completeness(Enum):
     """How much can have been seen."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from graph.schema.basis import Basis
 from graph.schema.batches import Answer
 from graph.schema.connections import Listed
 from graph.schema.context import Context
-from graph.schema.enums import CapabilityName, CapabilityState, SyncState
+from graph.schema.enums import CapabilityName, CapabilityState
 from graph.schema.fields import batched
 from graph.schema.inputs import (
     ArtifactFilterArgument,
@@ -27,6 +26,7 @@ from graph.schema.links import ArtifactConnection, LayerConnection, NamespaceCon
 from graph.schema.nodes import Node
 from graph.schema.staleness import Observation, aged, freshen
 from graph.schema.storage import Storage, load_registry_storage
+from graph.schema.sync_status import SyncStatus, pick_sync
 from graph.schema.untagged import Untagged, load_registry_untagged
 from graph.store import artifacts, layers, namespaces, registries, repositories, rows
 from graph.store.bases import registry_basis
@@ -38,19 +38,6 @@ from graph.store.pages import Page, PageRequest
 class _Capability:
     name: CapabilityName
     state: str
-
-
-@dataclass(frozen=True, slots=True)
-class _SyncStatus:
-    state: rows.SyncState
-    started_at: datetime | None
-    last_finished_at: datetime | None
-    progress: float | None
-    repositories_done: int
-    repositories_total: int
-    repositories_known: int
-    error: str | None
-    error_code: str | None
 
 
 async def load_statuses(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
@@ -163,22 +150,6 @@ def _pick_capabilities(_: Any, __: Context, status: rows.RegistryStatus) -> list
     return [_Capability(name, known.get(name.name, CapabilityState.UNKNOWN.name)) for name in CapabilityName]
 
 
-def _pick_sync(_: Any, __: Context, status: rows.RegistryStatus) -> _SyncStatus:
-    done, total = status.repositories_done, status.repositories_total
-    is_measured = status.sync_state is rows.SyncState.RUNNING and total > 0
-    return _SyncStatus(
-        state=status.sync_state,
-        started_at=status.sync_started_at,
-        last_finished_at=status.sync_finished_at,
-        progress=min(done / total, 1.0) if is_measured else None,
-        repositories_done=done,
-        repositories_total=total,
-        repositories_known=status.repository_count,
-        error=status.sync_error_message,
-        error_code=status.sync_error_code,
-    )
-
-
 def pick_basis(_: Any, __: Context, status: rows.RegistryStatus) -> rows.BasisRow:
     """What figures over all that is present in the registry stand on."""
     return registry_basis(status, rows.Scope.ALL)
@@ -190,38 +161,6 @@ class Capability:
 
     name: CapabilityName = strawberry.field(description="What it is about.")
     state: CapabilityState = strawberry.field(description="Whether the registry can tell it.")
-
-
-@strawberry.type(description="How the crawl of a registry goes: what keeps our knowledge of it up to date.")
-class SyncStatus:
-    """How the crawl of a registry goes."""
-
-    state: SyncState = strawberry.field(description="What the crawl is doing.")
-    started_at: datetime | None = strawberry.field(
-        description="When the crawl that runs, or ran last, began. Null: there was none."
-    )
-    last_finished_at: datetime | None = strawberry.field(
-        description="When a crawl last came to its end. Null: none has yet."
-    )
-    progress: float | None = strawberry.field(
-        description="How far the crawl that runs has come, 0 to 1, in repositories. Null: none runs, or it "
-        "is still counting them."
-    )
-    repositories_done: int = strawberry.field(
-        description="Repositories that the crawl that runs, or ran last, has read."
-    )
-    repositories_total: int = strawberry.field(
-        description="Repositories that the crawl that runs, or ran last, found to read."
-    )
-    repositories_known: int = strawberry.field(
-        description="Repositories that are known and not seen to be gone."
-    )
-    error: str | None = strawberry.field(
-        description="Why the last crawl failed, in words. Null: it did not fail."
-    )
-    error_code: str | None = strawberry.field(
-        description="Why the last crawl failed, as a code such as `REGISTRY_UNREACHABLE`. Null: it did not."
-    )
 
 
 @strawberry.type(
@@ -286,7 +225,7 @@ class Registry(Node):
     sync: SyncStatus | None = batched(
         load_statuses,
         key=lambda row: row.key,
-        pick=_pick_sync,
+        pick=pick_sync,
         description="How the crawl goes that keeps our knowledge of it up to date.",
     )
     basis: Basis | None = batched(

@@ -15,6 +15,7 @@ from graph.errors import GraphError, RegistryUnreachableError, UnknownRegistryEr
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.sync.catalog import observe_catalog
+from graph.sync.condition import Condition
 from graph.sync.repository import refresh_referrers, refresh_repository, refresh_tag
 from graph.sync.upstream import Upstream
 
@@ -38,6 +39,10 @@ class Refresher:
         self._timeout = timeout
         self._max_refreshes = max_refreshes
         self._tasks: dict[Hashable, asyncio.Task[GraphError | None]] = {}
+
+    def condition_of(self, registry_key: int) -> Condition:
+        """How the registry answers now."""
+        return self._upstream(registry_key).condition
 
     async def refresh_repository(self, registry_key: int, name: RepositoryName) -> None:
         """Look at the tags of the repository, at what they name, and at whether what is untagged is there.

@@ -13,6 +13,7 @@ from enum import Enum
 from graph.oci.reference import RepositoryName
 from graph.registry.client import FetchedManifest, RegistryClient
 from graph.store.engine import Store
+from graph.sync.condition import Condition
 from graph.sync.flight import Flights
 from graph.sync.pace import Pace
 
@@ -52,6 +53,13 @@ class Upstream:
         self.pace = Pace()
         self.held_bytes = 0  # of manifests and configs, by all batches together (content.py)
         self._turns: dict[RepositoryName, tuple[asyncio.Lock, int]] = {}
+
+    @property
+    def condition(self) -> Condition:
+        """How the registry answers now."""
+        breaker = self.client.breaker
+        allowances = sorted(self.client.allowances.items(), key=lambda told: told[0])
+        return Condition(breaker.state, breaker.asks_again_at, allowances)
 
     @property
     def looks(self) -> int:

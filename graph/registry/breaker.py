@@ -1,0 +1,82 @@
+"""Whether a registry is asked at all: after some failures in a row nobody asks it, for a while that grows.
+
+A registry that is down costs each who asks it the time until it is given up, again and again. Rules of this
+file: no I/O, the clock is an argument. A *failure* is no answer, or an error of the registry's own (5xx),
+after all its retries; every other answer, a refusal too, shows that it is there. While the breaker is open
+one request in so many seconds is let through, and its answer closes it.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+# In a row, over all that is asked of the registry. One more than ends the look at one repository
+# (sync.patience): one that cannot be read is followed by a ping, and must not keep others from being asked.
+MAX_FAILURES = 6
+
+# Seconds until it is asked again, doubled by each further failure.
+FIRST_PAUSE = 5.0
+LONGEST_PAUSE = 300.0
+
+
+class BreakerState(StrEnum):
+    """Whether a registry is asked."""
+
+    CLOSED = "CLOSED"
+    """It is."""
+    OPEN = "OPEN"
+    """It is not: it has failed too often."""
+    HALF_OPEN = "HALF_OPEN"
+    """One request is on its way, to find out."""
+
+
+class Breaker:
+    """What is remembered of one registry's failures."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._pause = 0.0
+        self._reopens_at: datetime | None = None  # None: closed
+        self._is_probing = False
+
+    @property
+    def state(self) -> BreakerState:
+        """Whether the registry is asked."""
+        if self._reopens_at is None:
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if self._is_probing else BreakerState.OPEN
+
+    @property
+    def asks_again_at(self) -> datetime | None:
+        """From when on the next request is let through; None: at once."""
+        return self._reopens_at
+
+    def hold(self) -> float:
+        """Seconds in which no request may be sent; 0: this one may, and has to be noted when it has ended."""
+        if self._reopens_at is None:
+            return 0.0
+        wait = (self._reopens_at - self._clock()).total_seconds()
+        if wait > 0 or self._is_probing:
+            return max(wait, FIRST_PAUSE)
+        self._is_probing = True
+        return 0.0
+
+    def note_answer(self) -> None:
+        """Note that the registry answered."""
+        self._failures = 0
+        self._pause = 0.0
+        self._reopens_at = None
+        self._is_probing = False
+
+    def note_failure(self, *, is_decisive: bool = False) -> None:
+        """Note that it failed; `is_decisive` where it was asked whether it is there at all."""
+        self._failures += 1
+        self._is_probing = False
+        if is_decisive or self._failures >= MAX_FAILURES or self._reopens_at is not None:
+            self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
+            self._reopens_at = self._clock() + timedelta(seconds=self._pause)
+
+    def note_end(self) -> None:
+        """Note that a request ended without telling anything: it was cancelled."""
+        self._is_probing = False
