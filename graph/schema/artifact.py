@@ -18,7 +18,7 @@ from graph.schema.enums import ArtifactKind, ReferrersState, UntaggedReason
 from graph.schema.errors import recalled
 from graph.schema.fields import batched, computed
 from graph.schema.inputs import TagFilterArgument, TagOrderArgument
-from graph.schema.links import ArtifactLink, RepositoryLink, TagConnection
+from graph.schema.links import ArtifactConnection, ArtifactLink, RepositoryLink, TagConnection
 from graph.schema.locks import Locks
 from graph.schema.manifest import Manifest, ManifestIn, ManifestLayer, load_entries
 from graph.schema.nodes import Node
@@ -33,7 +33,7 @@ from graph.schema.storage import (
     pick_exclusive_bytes,
 )
 from graph.schema.tag import load_repositories
-from graph.store import manifests, referrers, tags
+from graph.store import copies, manifests, referrers, tags
 from graph.store.filters import check_artifact_type
 from graph.store.pages import PageRequest
 from graph.store.related import related_cursors
@@ -110,6 +110,15 @@ async def load_referrers(
         is_stored = state is not ReferrersState.UNKNOWN or bool(found.rows)
         answers.append(aged(context, observation, outcome, listed, is_stored=is_stored))
     return answers
+
+
+async def load_copies(context: Context, keys: Sequence[int], /, *, page: PageRequest) -> Sequence[Answer]:
+    """A page of the same content elsewhere, in any of the registries."""
+    registries = tuple(row.key for row in context.registries.rows)
+    pages = await context.read(copies.page_copies, keys, page, registries)
+    return [
+        Listed(found, key, copies.count_copies, (registries,)) for key, found in zip(keys, pages, strict=True)
+    ]
 
 
 def _referrers_of(key: _SubjectKey) -> Observation:
@@ -275,6 +284,14 @@ class Artifact(Node):
         key=lambda row: row.key,
         description="What it refers to. Null: nothing, or something that this repository was not seen to "
         "hold.",
+    )
+    copies: ArtifactConnection | None = batched(
+        load_copies,
+        key=lambda row: row.key,
+        cursors=copies.copy_cursors,
+        description="The same digest elsewhere: the artifacts of other repositories, in any registry, that "
+        "are the same content, first seen first. Within one registry they share all their layers; between "
+        "two they share nothing and are stored twice. Answered from the store.",
     )
     related: ArtifactOverlapConnection | None = batched(
         load_related_artifacts,
