@@ -183,4 +183,6 @@ async def test_every_list_takes_the_cursors_it_gave() -> None:
                     await ask(**given, after=f'"{cursor}"')
                     taken.add((parent, name))
 
-        assert {(parent, name) for parent, name, _ in lists} - {("Deletion", "staying")} == taken
+        # Of these the store has none; test_several_registries.py goes from page to page of copies.
+        empty = {("Deletion", "staying"), ("Artifact", "copies")}
+        assert {(parent, name) for parent, name, _ in lists} - empty == taken
