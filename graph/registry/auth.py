@@ -331,7 +331,8 @@ def _read_lifetime(expires_in: Any) -> timedelta:
 def _explain_refusal(request: Request, reply: Reply, now: datetime) -> RegistryError:
     error = explain(request, reply, now)
     # A token server answers 400 to a grant it refuses (RFC 6749, 5.2); 404 says nothing about the repository.
-    if reply.status == 400 or isinstance(error, RegistryUnknownError | RegistryUnsupportedError):
-        reason = f"has a token server that answered {reply.status}"
+    is_no = isinstance(error, RegistryDeniedError | RegistryUnknownError | RegistryUnsupportedError)
+    if reply.status == 400 or is_no:
+        reason = f"has a token server that answered {' '.join([str(reply.status), *error.codes])}"
         return request.error(RegistryDeniedError, reason, http_status=reply.status, codes=error.codes)
     return error
