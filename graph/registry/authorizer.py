@@ -114,7 +114,9 @@ class Authorizer:
 
     async def _obtain(self, request: Request, bearer: Bearer, scope: str | None, refused: str | None) -> str:
         credentials = await self._identify(request)
-        identity = credentials.username if credentials is not None else None
+        # Entra's own token is renewed now and then; whom it stands for is the same.
+        is_entra = credentials is not None and credentials.is_entra_token
+        identity = ENTRA_TOKEN_USER if is_entra else credentials
         key = TokenKey(bearer.realm, bearer.service, identity, scope)
         self._tokens.discard(key, refused)
 

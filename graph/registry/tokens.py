@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from graph.errors import GraphError
-from graph.registry.auth import Token
+from graph.registry.auth import Credentials, Token
 
 # Tokens kept at once; one repository needs one. The least recently used goes first.
 MAX_CACHED_TOKENS = 4096
@@ -20,11 +20,15 @@ MAX_CACHED_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class TokenKey:
-    """What a token is good for. `identity` is a user name, or None for anonymous."""
+    """What a token is good for. `identity` is None for anonymous.
+
+    A user name is not enough of an identity: all identity tokens have the same one, and a file of logins may
+    hold several for one registry.
+    """
 
     realm: str
     service: str | None
-    identity: str | None
+    identity: Credentials | str | None
     scope: str | None
 
 

@@ -92,7 +92,7 @@ class HostileServer:
 
     `script` maps a path to a behaviour, or to several in turn, the last of which is repeated; a path that is
     not in it answers 404. `asked` holds every request, in order, `sent` the number of bytes that clients or
-    their kernel took.
+    their kernel took, `heard` every byte that came from them, of what is no HTTP too.
     """
 
     def __init__(
@@ -102,6 +102,7 @@ class HostileServer:
     ) -> None:
         self.script = dict(script or {})
         self.asked: list[Asked] = []
+        self.heard = bytearray()
         self.sent = 0
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -135,7 +136,7 @@ class HostileServer:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (asked := await _read_request(reader)) is not None:
+            while (asked := await self._read_request(reader)) is not None:
                 self.asked.append(asked)
                 wire = Wire(writer)
                 try:
@@ -155,15 +156,17 @@ class HostileServer:
             return behaviour
         return behaviour.pop(0) if len(behaviour) > 1 else behaviour[0]
 
-
-async def _read_request(reader: asyncio.StreamReader) -> Asked | None:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError:
-        return None
-    first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
-    method, target, _ = first.split(" ")
-    pairs = (line.partition(":") for line in lines)
-    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Asked(method, target, headers, body)
+    async def _read_request(self, reader: asyncio.StreamReader) -> Asked | None:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError as error:
+            self.heard += error.partial
+            return None
+        self.heard += head
+        first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+        method, target, _ = first.split(" ")
+        pairs = (line.partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        self.heard += body
+        return Asked(method, target, headers, body)
