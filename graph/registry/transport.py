@@ -49,6 +49,10 @@ class DroppedConnectionError(aiohttp.ClientError):
     """The registry closed the connection before it answered; see habit 4."""
 
 
+class RefusedHandshakeError(aiohttp.ClientError):
+    """The registry found fault with our side of the TLS handshake, which TLS 1.3 tells after its end."""
+
+
 # The first row that fits counts, so subclasses stand before their bases.
 _TRANSLATIONS: tuple[tuple[type[BaseException], type[httpx.TransportError], str], ...] = (
     (ForbiddenAddressError, httpx.UnsupportedProtocol, "leads to an address that only an operator may name"),
@@ -56,6 +60,11 @@ _TRANSLATIONS: tuple[tuple[type[BaseException], type[httpx.TransportError], str]
         aiohttp.ClientConnectorCertificateError,
         httpx.ConnectError,
         "has a TLS certificate that is not trusted",
+    ),
+    (
+        RefusedHandshakeError,
+        httpx.ConnectError,
+        "refused the TLS handshake, perhaps for want of a client_certificate that it trusts",
     ),
     (aiohttp.ClientSSLError, httpx.ConnectError, "failed the TLS handshake"),
     (aiohttp.ClientConnectorDNSError, httpx.ConnectError, "has a name that does not resolve"),
@@ -194,6 +203,9 @@ async def _send_once(request: aiohttp.ClientRequest, handler: ClientHandlerType)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
+            raise RefusedHandshakeError from error
         raise DroppedConnectionError from error
 
 

@@ -18,6 +18,12 @@ from cryptography.x509.oid import NameOID
 LIFETIME = timedelta(days=1)
 LOOPBACK = ip_address("127.0.0.1")
 
+# All that a key may be for; each has to be said or denied (RFC 5280, 4.2.1.3).
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Certified:
@@ -51,15 +57,24 @@ class Authority:
     def __init__(self, name: str) -> None:
         key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name(name)
-        constraint = x509.BasicConstraints(ca=True, path_length=None)
-        builder = _build(self._name, key).add_extension(constraint, critical=True)
-        self.certified = Certified(builder.issuer_name(self._name).sign(key, hashes.SHA256()), key)
+        uses = dict.fromkeys(_USES, False) | {"key_cert_sign": True, "crl_sign": True}
+        builder = (
+            _build(self._name, key, self._name)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.KeyUsage(**uses), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+        self.certified = Certified(builder.sign(key, hashes.SHA256()), key)
 
     def issue(self, name: str, *, is_rsa: bool = False) -> Certified:
         """A certificate for 127.0.0.1, of an elliptic key unless RSA is wanted."""
         key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)])
-        builder = _build(_name(name), key).issuer_name(self._name).add_extension(names, critical=False)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certified.key.public_key())
+        builder = (
+            _build(_name(name), key, self._name)
+            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
+            .add_extension(issuer, critical=False)
+        )
         return Certified(builder.sign(self.certified.key, hashes.SHA256()), key)
 
     def trust(self) -> ssl.SSLContext:
@@ -71,11 +86,14 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _build(name: x509.Name, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> x509.CertificateBuilder:
+def _build(
+    name: x509.Name, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, issuer: x509.Name
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(name)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         # A clock may have been set back since.
