@@ -67,6 +67,8 @@ _TRANSLATIONS: tuple[tuple[type[BaseException], type[httpx.TransportError], str]
         "refused the TLS handshake, perhaps for want of a client_certificate that it trusts",
     ),
     (aiohttp.ClientSSLError, httpx.ConnectError, "failed the TLS handshake"),
+    (aiohttp.ClientHttpProxyError, httpx.ProxyError, "cannot be reached by the proxy, which refuses"),
+    (aiohttp.ClientProxyConnectionError, httpx.ProxyError, "is behind a proxy that cannot be connected to"),
     (aiohttp.ClientConnectorDNSError, httpx.ConnectError, "has a name that does not resolve"),
     (aiohttp.ClientConnectorError, httpx.ConnectError, "cannot be connected to"),
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout, "did not accept a connection in time"),

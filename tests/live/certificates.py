@@ -17,6 +17,8 @@ from cryptography.x509.oid import NameOID
 # As long as no run of the tests lasts.
 LIFETIME = timedelta(days=1)
 LOOPBACK = ip_address("127.0.0.1")
+# A name that no resolver knows (RFC 6761, 6.2).
+NAME = "registry.test"
 
 # All that a key may be for; each has to be said or denied (RFC 5280, 4.2.1.3).
 _USES = (
@@ -67,12 +69,13 @@ class Authority:
         self.certified = Certified(builder.sign(key, hashes.SHA256()), key)
 
     def issue(self, name: str, *, is_rsa: bool = False) -> Certified:
-        """A certificate for 127.0.0.1, of an elliptic key unless RSA is wanted."""
+        """A certificate for LOOPBACK and NAME, of an elliptic key unless RSA is wanted."""
         key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certified.key.public_key())
+        names = x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK), x509.DNSName(NAME)])
         builder = (
             _build(_name(name), key, self._name)
-            .add_extension(x509.SubjectAlternativeName([x509.IPAddress(LOOPBACK)]), critical=False)
+            .add_extension(names, critical=False)
             .add_extension(issuer, critical=False)
         )
         return Certified(builder.sign(self.certified.key, hashes.SHA256()), key)
