@@ -42,6 +42,7 @@ from graph.sync.crawl import Crawler
 from graph.sync.freshness import CacheControl, Demand, demand_of, parse_cache_control
 from graph.sync.refresh import Refresher
 from graph.sync.report import CrawlReport, Progress
+from graph.sync.selection import Selection
 from graph.sync.upstream import Upstream
 from graph.sync.worker import Worker
 
@@ -79,7 +80,7 @@ async def open_parts(
         stack.callback(store.close)
         dialects = [choose_dialect(each) for each in settings.registries]
         configured = [
-            ConfiguredRegistry(each.name, each.url, dialect.name)
+            ConfiguredRegistry(each.name, each.url, dialect.name, bool(each.include or each.exclude))
             for each, dialect in zip(settings.registries, dialects, strict=True)
         ]
         keys = await store.write(set_registries, configured, clock())
@@ -100,7 +101,12 @@ async def open_parts(
                     store,
                     key,
                     clock,
-                    referrers_max_age=settings.referrers_max_age,
+                    selection=Selection(registry.include, registry.exclude),
+                    referrers_max_age=(
+                        settings.referrers_max_age
+                        if registry.referrers_max_age is None
+                        else registry.referrers_max_age
+                    ),
                     catalogs=registries.catalog_observed_at,
                 )
             )
@@ -128,6 +134,7 @@ async def open_context(
     *,
     refresher: Refresher | None,
     demand: Demand,
+    demands: Mapping[int, Demand] | None = None,
     clock: Clock,
 ) -> AsyncIterator[Context]:
     """One request: a view of the store, and the time and the nodes it may use from now on.
@@ -142,6 +149,7 @@ async def open_context(
             refresher=refresher,
             conditions=None if refresher is None else refresher.condition_of,
             demand=demand,
+            demands=demands,
             clock=clock,
             limits=Limits.of(settings),
             hide=settings.hide,
@@ -249,9 +257,23 @@ def create_app(
     def open_request(request: Request) -> AbstractAsyncContextManager[Context]:
         parts: Parts = request.app.state.parts
         asked = parse_cache_control(",".join(request.headers.getlist("cache-control")))
-        demand = demand_of(asked, max_age=settings.max_age, min_refresh_age=settings.min_refresh_age)
+
+        def demand(max_age: float) -> Demand:
+            return demand_of(asked, max_age=max_age, min_refresh_age=settings.min_refresh_age)
+
+        own = {
+            row.key: demand(registry.max_age)
+            for row, registry in zip(parts.registries.rows, settings.registries, strict=True)
+            if registry.max_age is not None
+        }
         return open_context(
-            settings, parts.store, parts.registries, refresher=parts.refresher, demand=demand, clock=clock
+            settings,
+            parts.store,
+            parts.registries,
+            refresher=parts.refresher,
+            demand=demand(settings.max_age),
+            demands=own,
+            clock=clock,
         )
 
     async def run(context: Context, asked: Parameters) -> dict[str, Any]:

@@ -255,3 +255,30 @@ def test_interval_of_each_registry() -> None:
 
     assert {"own.test": 60, "all.test": 900} == load_settings({"registries": registries}).sync_intervals()
     assert {"own.test": 60} == load_settings({"registries": registries, "sync_interval": 0}).sync_intervals()
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [["team/*"], ["*"], ["*/web"], ["team/web", "team/w?b"], ["te*m/*-*/x"], ["library/*.?"]],
+)
+def test_repositories_are_chosen_by_names_and_globs(patterns: list[str]) -> None:
+    """A star or a question mark may stand wherever a name goes on."""
+    settings = load_settings({"registries": [{"url": "https://registry.example", "include": patterns}]})
+    assert tuple(patterns) == settings.registries[0].include
+
+
+@pytest.mark.parametrize(
+    "pattern", ["", "Team/web", "team//web", "/team", "[t]eam", "team/web:v1", "x" * 300]
+)
+def test_patterns_that_no_name_matches(pattern: str) -> None:
+    """What could match nothing is a mistake, told with its setting."""
+    (problem,) = problems_of({"registries": [{"url": "https://registry.example", "exclude": [pattern]}]})
+    assert problem.startswith("registries.0.exclude")
+
+
+def test_own_ages_of_a_registry() -> None:
+    """Each registry may say how old an answer may be, and its lists of referrers."""
+    own = {"url": "https://one.example", "max_age": 60, "referrers_max_age": 3600}
+    settings = load_settings({"registries": [own, {"url": "https://two.example"}]})
+    assert [60, None] == [registry.max_age for registry in settings.registries]
+    assert [3600, None] == [registry.referrers_max_age for registry in settings.registries]

@@ -10,6 +10,7 @@ It only reads: there is no method here, nor a request in `wire`, that could chan
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -97,6 +98,7 @@ class RegistryClient:
         self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
         self.breaker = Breaker(clock)
         """Whether it is asked at all."""
+        self._finding_out = asyncio.Lock()
         self._probe = asyncio.Lock()
         origin = parse_origin(self.dialect.url)
         if transport is None and settings.layout is not None:
@@ -160,16 +162,25 @@ class RegistryClient:
         try:
             reply = await exchange.ask(request)
         except (RegistryUnreachableError, RegistryFailedError):
-            self.breaker.note_failure(is_decisive=is_ping)
+            self.breaker.note_failure(is_ping=is_ping)
+            if not is_ping:
+                await self._find_out()
             raise
         except GraphError:
-            self.breaker.note_answer()
+            self.breaker.note_answer(is_ping=is_ping)
             raise
         except BaseException:
             self.breaker.note_end()
             raise
-        self.breaker.note_answer()
+        self.breaker.note_answer(is_ping=is_ping)
         return reply
+
+    async def _find_out(self) -> None:
+        """Ping the registry if it is suspect, once for all whose requests failed."""
+        async with self._finding_out:
+            if self.breaker.is_suspect:
+                with suppress(GraphError):
+                    await self.ping()
 
     async def identify(self) -> Identity:
         """Who we are to this registry, and where that is written down; no request is made to it."""

@@ -160,6 +160,7 @@ class Context:
         refresher: Refresher | None,
         conditions: Callable[[int], Condition] | None = None,
         demand: Demand,
+        demands: Mapping[int, Demand] | None = None,
         clock: Callable[[], datetime],
         limits: Limits | None = None,
         visibility: Visibility | None = None,
@@ -167,13 +168,14 @@ class Context:
         deadline: float | None = None,
     ) -> None:
         """Without a `refresher`, as in a command that only reads the store, nothing is refreshed, and without
-        `conditions`, of each registry by its key, nobody knows how it answers now.
+        `conditions`, of each registry by its key, nobody knows how it answers now. `demands` has, by the key
+        of a registry, what differs from `demand`.
         """
         self.snapshot = snapshot
         self.registries = registries
         self.refresher = refresher
         self.conditions = conditions
-        self.demand = demand
+        self._demand, self._demands = demand, demands or {}
         self.clock = clock
         self.limits = limits or Limits()
         self.visibility = visibility or Visibility.everything()
@@ -202,6 +204,10 @@ class Context:
     async def read(self, function: Callable[..., T], /, *args: Any) -> T:
         """Run a read function of the store: it is given the database, our visibility and the arguments."""
         return await self.snapshot.read(function, self.visibility, *args)
+
+    def demand_of(self, registry_key: int) -> Demand:
+        """How old an answer about this registry may be."""
+        return self._demands.get(registry_key, self._demand)
 
     def charge(self, nodes: int, fields: int = 0) -> None:
         """Count nodes that are about to be read, and the fields of the answer that are plain attributes of

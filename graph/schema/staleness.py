@@ -70,7 +70,10 @@ async def freshen(context: Context, observations: Sequence[Observation]) -> list
     now = context.clock()
     tasks = []
     for observation in observations:
-        is_due = judge(observation.observed_at, now, context.demand) is Freshness.REFRESH
+        is_due = (
+            judge(observation.observed_at, now, context.demand_of(observation.registry_key))
+            is Freshness.REFRESH
+        )
         task = context.refreshes.get(observation.identity)
         has_room = len(context.refreshes) < context.limits.refreshes_per_request
         may_start = has_room and not context.has_wrong_input
@@ -107,12 +110,16 @@ def aged(
     return Aged(answer, note)
 
 
+def _judge(context: Context, observation: Observation, now: datetime) -> Freshness:
+    return judge(observation.observed_at, now, context.demand_of(observation.registry_key))
+
+
 def _outcome_of(context: Context, observation: Observation, now: datetime) -> Outcome:
     task = context.refreshes.get(observation.identity)
     if task is not None:
         outcome: Outcome = task.result()
         return outcome
-    match judge(observation.observed_at, now, context.demand):
+    match _judge(context, observation, now):
         case Freshness.FRESH:
             return Outcome()
         case Freshness.STALE | Freshness.NOT_STORED:

@@ -15,12 +15,15 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from graph.errors import InvalidNameError
-from graph.oci.reference import RegistryName, parse_registry_name
+from graph.oci.reference import RegistryName, parse_registry_name, parse_repository_name
 from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout, parse_place
 
 # A password is a line; a file that holds more than this is not one (an Entra or ECR token has about 3 KiB).
 MAX_SECRET_BYTES = 64 * 1024
 
+
+# Names and globs in `include`, and in `exclude`: each is held against each name that a registry lists.
+MAX_PATTERNS = 1_000
 
 # What `dialect` says when nobody chose one, and all that it may say: what `registry.dialects` calls them.
 AUTOMATIC_DIALECT = "auto"
@@ -92,6 +95,14 @@ class RegistrySettings(BaseModel):
         description="Whose repositories to list, where a vendor lists them by owner: an organisation, a "
         "project.",
     )
+    include: tuple[str, ...] = Field(
+        default=(),
+        description="Repositories to read: names, and globs with `*` and `?`. None: all. One that is named "
+        "is read whether the registry lists it or not; where all are, its list is not asked for.",
+    )
+    exclude: tuple[str, ...] = Field(
+        default=(), description="Repositories to leave out: names and globs, whatever `include` says."
+    )
     api_url: str | None = Field(
         default=None,
         description="Where the vendor's own API is, if not where the vendor has it: "
@@ -140,6 +151,16 @@ class RegistrySettings(BaseModel):
         default=1000, ge=1, le=10_000, description="Names to ask for a page; made smaller on refusal."
     )
     timeout: float = Field(default=30, gt=0, le=3600, description="Seconds for one whole request.")
+    max_age: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds after which an answer about this registry is refreshed, where not as all.",
+    )
+    referrers_max_age: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds after which a crawl of this registry lists referrers again, where not as all.",
+    )
     sync_interval: float | None = Field(
         default=None,
         ge=0,
@@ -177,6 +198,19 @@ class RegistrySettings(BaseModel):
             if not _NAMESPACE.fullmatch(namespace):
                 raise ValueError(f"{namespace!r} is not the name of an owner, nor several between slashes")
         return namespaces
+
+    @field_validator("include", "exclude")
+    @classmethod
+    def _check_patterns(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if len(patterns) > MAX_PATTERNS:
+            raise ValueError(f"more than {MAX_PATTERNS} names and globs")
+        for pattern in patterns:
+            try:
+                # What a glob leaves open may be anything that a name allows.
+                parse_repository_name(re.sub(r"[*?]+", "x", pattern))
+            except InvalidNameError as error:
+                raise ValueError(f"{pattern!r}: {error}") from error
+        return patterns
 
     @field_validator("api_url")
     @classmethod

@@ -23,6 +23,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     type_coerce,
 )
 
@@ -43,7 +44,7 @@ def registry_basis(status: RegistryStatus, scope: Scope) -> BasisRow:
         scope,
         status.completeness,
         status.oldest_observed_at,
-        status.completeness is not Completeness.COMPLETE or status.has_unknown_manifests,
+        status.completeness is not Completeness.COMPLETE or status.has_unknown_manifests or status.is_partial,
         status.is_partly_unseen or status.has_unknown_manifests,
     )
 
@@ -103,6 +104,7 @@ def _facts(
     may_lack_repositories: bool = False,
 ) -> Select[Any]:
     is_unlisted = registry.c.catalog_observed_at.is_(None)
+    is_partial = registry.c.is_partial == true()
     lacks_manifest = exists().where(
         _unknown.c.registry_id == repository.c.registry_id,
         _unknown.c.repository_id == repository.c.id,
@@ -112,13 +114,13 @@ def _facts(
         repository.c.crawled_at.is_(None), lacks_manifest, repository.c.id.in_(_with_unknown_tags(visibility))
     )
     if may_lack_repositories:
-        is_unseen = or_(is_unseen, is_unlisted)
+        is_unseen = or_(is_unseen, is_unlisted, is_partial)
     facts: list[ColumnElement[Any]] = [
         literal_column("0") if owner is None else owner,
         func.min(repository.c.completeness),
         func.max(repository.c.completeness),
         type_coerce(func.min(repository.c.observed_at), Instant()),
-        func.max(case((or_(is_unlisted, _may_hide_users(visibility)), 1), else_=0)),
+        func.max(case((or_(is_unlisted, is_partial, _may_hide_users(visibility)), 1), else_=0)),
         func.max(case((is_unseen, 1), else_=0)),
         func.max(case((is_unlisted, int(may_lack_repositories)), else_=0)),
         # The ends tell as much as the number does, and nothing is collected for them.

@@ -37,11 +37,12 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredRegistry:
-    """A registry as the settings name it."""
+    """A registry as the settings name it; `is_partial` where they leave repositories of it out."""
 
     name: RegistryName
     url: str
     dialect: str
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,12 +37,15 @@ def set_registries(db: Connection, registries: Sequence[ConfiguredRegistry], at:
 
     One that is configured no more keeps what is known of it.
     """
-    rows = [(item.name, item.url, item.dialect, microseconds_of(at)) for item in registries]
+    rows = [
+        (item.name, item.url, item.dialect, int(item.is_partial), microseconds_of(at)) for item in registries
+    ]
     run_rows(
         db,
         """
-        INSERT INTO registry (name, url, dialect, first_seen_at) VALUES (?, ?, ?, ?)
-        ON CONFLICT (name) DO UPDATE SET url = excluded.url, dialect = excluded.dialect
+        INSERT INTO registry (name, url, dialect, is_partial, first_seen_at) VALUES (?, ?, ?, ?, ?)
+        ON CONFLICT (name) DO UPDATE
+        SET url = excluded.url, dialect = excluded.dialect, is_partial = excluded.is_partial
         """,
         rows,
     )

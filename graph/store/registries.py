@@ -52,6 +52,7 @@ def load_registry_statuses(
         _end_of(visibility, "completeness", is_last=True),
         exists(_repositories(visibility).where(_present.c.crawled_at.is_(None))),
         has_unknown_manifests(visibility),
+        registry.c.is_partial,
     ).where(registry.c.id.in_(select(keys.value).select_from(keys.source)))
     found = {record[0]: _status(*record) for record in db.execute(statement)}
     return [found.get(key) for key in registry_keys]
@@ -89,9 +90,10 @@ def _repository_count(visibility: Visibility) -> ColumnElement[int]:
 
 
 def _status(key: int, capabilities: str, *facts: Any) -> RegistryStatus:
-    *shown, catalog_observed_at, oldest_observed_at, least, greatest, has_pending, has_unknown = facts
+    *shown, catalog_observed_at, oldest_observed_at, least, greatest = facts[:-3]
+    has_pending, has_unknown, is_partial = map(bool, facts[-3:])
     is_unlisted = catalog_observed_at is None
     completeness = Completeness.UNKNOWN if is_unlisted else weakest(least, greatest)
     shown += [catalog_observed_at, oldest_observed_at, completeness]
-    shown += [bool(has_pending or is_unlisted), bool(has_unknown)]
+    shown += [bool(has_pending or is_unlisted or is_partial), has_unknown, is_partial]
     return RegistryStatus(key, json.loads(capabilities), *shown)

@@ -67,7 +67,8 @@ class RegistryStatus:
 
     `completeness` is the weakest of its repositories', UNKNOWN while its catalog was never read to the end.
     `oldest_observed_at` is the oldest look at a present repository. `is_partly_unseen`: some present
-    repository was never crawled, or the catalog never read to its end, so that counts are lower bounds.
+    repository was never crawled, the catalog never read to its end, or the settings leave repositories out
+    (`is_partial`), so that counts are lower bounds.
     """
 
     key: int
@@ -85,6 +86,7 @@ class RegistryStatus:
     completeness: Completeness
     is_partly_unseen: bool
     has_unknown_manifests: bool  # of present artifacts
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ registry = Table(
     Column("dialect", Text, nullable=False),
     Column("capabilities", Text, nullable=False, server_default="{}"),  # JSON {name: state}
     Column("first_seen_at", Instant, nullable=False),
+    _flag("is_partial"),  # the settings leave repositories out
     Column("catalog_observed_at", Instant),  # the last time the catalog was read to its end
     Column("sync_state", Text, nullable=False, server_default="NEVER"),  # NEVER RUNNING IDLE FAILED
     Column("sync_started_at", Instant),

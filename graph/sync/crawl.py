@@ -25,12 +25,12 @@ from graph.store.observations import (
     set_progress,
     start_crawl,
 )
-from graph.sync.catalog import observe_catalog
+from graph.sync.catalog import find_named, observe_catalog
 from graph.sync.freshness import age_of
 from graph.sync.patience import failure_of
 from graph.sync.queue import Queue
 from graph.sync.report import CrawlReport, Progress, Tally
-from graph.sync.repository import crawl_repository
+from graph.sync.repository import crawl_repository, leave_repository
 from graph.sync.tags import InCatalog
 from graph.sync.upstream import Upstream
 
@@ -188,6 +188,9 @@ class _Crawl:
             )
         await self._write_progress()
         self._tell()
+        # Those that the settings name and nobody has seen: they have no row before they are seen.
+        known = set(await find_named(self._upstream))
+        self._queue.put([(None, name) for name in self._upstream.selection.named if name not in known])
         self._upstream.pace.begin(is_resumed=self._is_resumed)
         await self._work_together()
         self._leave()
@@ -233,19 +236,22 @@ class _Crawl:
             self.tally.repositories_failed += 1
             self.tally.add_trouble(name, "", LEFT)
 
-    async def _next(self) -> tuple[int, RepositoryName] | None:
+    async def _next(self) -> tuple[int | None, RepositoryName] | None:
         async with self._reading:
             while (repository := self._queue.take()) is None and not self._is_read:
                 async with self._upstream.store.snapshot() as snapshot:
                     page = await snapshot.read(
                         pending_repositories, self._upstream.key, self._since, self._last_key, PENDING_PAGE
                     )
-                self._queue.put(page)
+                self._queue.put([entry for entry in page if self._upstream.selection.admits(entry[1])])
+                for key, name in page:
+                    if not self._upstream.selection.admits(name):
+                        await leave_repository(self._upstream, key, name)
                 self._is_read = len(page) < PENDING_PAGE
                 self._last_key = page[-1][0] if page else self._last_key
             return repository or self._queue.take_last()
 
-    async def _look_at(self, key: int, name: RepositoryName) -> None:
+    async def _look_at(self, key: int | None, name: RepositoryName) -> None:
         tally = self.tally
         error = await self._crawl_repository(key, name)
         if error is not None:
@@ -274,12 +280,12 @@ class _Crawl:
         self._missing = {key for key, _ in missing}
         return None
 
-    def _in_catalog(self, key: int) -> InCatalog:
-        if self._missing is None:
+    def _in_catalog(self, key: int | None) -> InCatalog:
+        if self._missing is None or key is None:
             return InCatalog.UNKNOWN
         return InCatalog.MISSING if key in self._missing else InCatalog.LISTED
 
-    async def _crawl_repository(self, key: int, name: RepositoryName) -> GraphError | None:
+    async def _crawl_repository(self, key: int | None, name: RepositoryName) -> GraphError | None:
         try:
             return await crawl_repository(
                 self._upstream,

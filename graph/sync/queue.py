@@ -20,7 +20,7 @@ from graph.oci.reference import RepositoryName, namespace_of
 # Refused in a row, before a crawl takes it that the registry refuses everything.
 MAX_REFUSED = 3
 
-Entry: TypeAlias = tuple[int, RepositoryName]  # by its key in the store
+Entry: TypeAlias = tuple[int | None, RepositoryName]  # by its key in the store; None: it has none yet
 
 
 class Queue:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Coroutine, Hashable, Iterable
 from typing import Any
 
-from graph.errors import GraphError, RegistryUnreachableError, UnknownRegistryError
+from graph.errors import GraphError, NotObservedError, RegistryUnreachableError, UnknownRegistryError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.sync.catalog import observe_catalog
@@ -49,7 +49,7 @@ class Refresher:
 
         Raises RegistryUnknownError for a repository that the registry does not show.
         """
-        upstream = self._upstream(registry_key)
+        upstream = self._chosen(registry_key, name)
         await self._share(("repository", registry_key, name), refresh_repository(upstream, name))
 
     async def refresh_tag(self, registry_key: int, name: RepositoryName, tag: TagName) -> None:
@@ -58,7 +58,7 @@ class Refresher:
         A tag that is gone from a known repository is no error. Raises RegistryUnknownError for one of a
         repository that nobody knows.
         """
-        upstream = self._upstream(registry_key)
+        upstream = self._chosen(registry_key, name)
         await self._share(("tag", registry_key, name, tag), refresh_tag(upstream, name, tag))
 
     async def refresh_catalog(self, registry_key: int) -> None:
@@ -74,7 +74,7 @@ class Refresher:
 
         Raises NotObservedError where it is not, RegistryUnsupportedError where the registry does not tell.
         """
-        upstream = self._upstream(registry_key)
+        upstream = self._chosen(registry_key, name)
         await self._share(
             ("referrers", registry_key, name, digest), refresh_referrers(upstream, name, digest)
         )
@@ -85,6 +85,13 @@ class Refresher:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _chosen(self, registry_key: int, name: RepositoryName) -> Upstream:
+        """Return whom to ask about the repository; raise NotObservedError where the settings leave it out."""
+        upstream = self._upstream(registry_key)
+        if not upstream.selection.admits(name):
+            raise NotObservedError(f"the settings of {upstream.client.name} leave {name} out")
+        return upstream
 
     def _upstream(self, registry_key: int) -> Upstream:
         try:

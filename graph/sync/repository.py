@@ -40,7 +40,7 @@ from graph.sync.upstream import Upstream
 
 async def crawl_repository(
     upstream: Upstream,
-    key: int,
+    key: int | None,
     name: RepositoryName,
     tally: Tally,
     *,
@@ -65,6 +65,12 @@ async def crawl_repository(
             error = raised
         await look.finish(is_finished=error is None, failure=None if error is None else failure_of(error))
         return error
+
+
+async def leave_repository(upstream: Upstream, key: int, name: RepositoryName) -> None:
+    """Note that the settings leave the repository out: it is absent here, whatever the registry holds."""
+    async with upstream.turn(name):
+        await Look(upstream, key, name, Tally()).finish(is_absent=True)
 
 
 async def refresh_repository(upstream: Upstream, name: RepositoryName) -> None:

@@ -16,6 +16,7 @@ from graph.store.engine import Store
 from graph.sync.condition import Condition
 from graph.sync.flight import Flights
 from graph.sync.pace import Pace
+from graph.sync.selection import Selection
 
 
 class Stored(Enum):
@@ -34,6 +35,7 @@ class Upstream:
         registry_key: int,
         clock: Callable[[], datetime],
         *,
+        selection: Selection | None = None,
         referrers_max_age: float = 86_400.0,
         catalogs: MutableMapping[int, datetime] | None = None,
     ) -> None:
@@ -46,6 +48,7 @@ class Upstream:
         self.store = store
         self.key = registry_key
         self.clock = clock
+        self.selection = selection or Selection()
         self.referrers_max_age = referrers_max_age
         self.catalogs = {} if catalogs is None else catalogs
         self.manifests: Flights[FetchedManifest | Stored] = Flights()

@@ -135,6 +135,7 @@ async def open_rig(
     *,
     store: str = ":memory:",
     clock: Clock | None = None,
+    is_partial: bool = False,
     **settings: Any,
 ) -> AsyncIterator[Rig]:
     """A registry and a store, both empty unless given; the clock of a store that is not must go on."""
@@ -143,7 +144,8 @@ async def open_rig(
     opened = open_store(store)
     client = make_client(registry, **settings)
     with opened.transaction() as db:
-        (key,) = set_registries(db, [ConfiguredRegistry(client.name, URL, client.dialect.name)], clock())
+        configured = ConfiguredRegistry(client.name, URL, client.dialect.name, is_partial)
+        (key,) = set_registries(db, [configured], clock())
     upstream = Upstream(client, opened, key, clock)
     rig = Rig(registry, opened, clock, client, upstream, Crawler(upstream), key, [client])
     try:

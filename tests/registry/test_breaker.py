@@ -34,13 +34,15 @@ class Answers(httpx.AsyncBaseTransport):
 
     def __init__(self, status: int) -> None:
         self.status = status
+        self.pinged: int | None = None  # what a ping is answered with, if not the same
         self.asked = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
-        if not self.status:
+        status = self.status if self.pinged is None or request.url.path != "/v2/" else self.pinged
+        if not status:
             raise httpx.ConnectError("refused")
-        return httpx.Response(self.status, stream=httpx.ByteStream(b""))
+        return httpx.Response(status, stream=httpx.ByteStream(b""))
 
 
 def connect(transport: Answers, clock: Clock) -> RegistryClient:
@@ -49,15 +51,12 @@ def connect(transport: Answers, clock: Clock) -> RegistryClient:
 
 
 def test_pauses_grow() -> None:
-    """Each failure in a row doubles the pause, up to a bound; the first answer forgets them all."""
+    """Each failure after that of a ping doubles the pause, up to a bound; an answer forgets them all."""
     clock = Clock()
     breaker = Breaker(clock)
-    for _ in range(MAX_FAILURES - 1):
-        breaker.note_failure()
-    assert (BreakerState.CLOSED, None) == (breaker.state, breaker.asks_again_at)
     pauses = []
-    for _ in range(9):
-        breaker.note_failure()
+    for is_ping in (True, *[False] * 8):
+        breaker.note_failure(is_ping=is_ping)
         assert breaker.asks_again_at is not None
         pauses.append((breaker.asks_again_at - clock()).total_seconds())
         clock.advance(pauses[-1])
@@ -73,7 +72,7 @@ def test_one_finds_out() -> None:
     """While one request is on its way to find out, no other is sent; one that was cancelled tells nothing."""
     clock = Clock()
     breaker = Breaker(clock)
-    breaker.note_failure(is_decisive=True)
+    breaker.note_failure(is_ping=True)
     assert (BreakerState.OPEN, FIRST_PAUSE) == (breaker.state, breaker.hold())
     clock.advance(FIRST_PAUSE)
     assert [0, FIRST_PAUSE] == [breaker.hold(), breaker.hold()]
@@ -83,7 +82,7 @@ def test_one_finds_out() -> None:
 
 @pytest.mark.parametrize(("status", "error"), [(0, RegistryUnreachableError), (500, RegistryFailedError)])
 async def test_a_registry_that_fails_is_asked_no_more(status: int, error: type[Exception]) -> None:
-    """After so many failures the next fail without a request, until one is let through and is answered."""
+    """After so many failures a ping, and the next fail without a request until one is let through."""
     transport, clock = Answers(status), Clock()
     async with connect(transport, clock) as client:
         for _ in range(MAX_FAILURES):
@@ -92,7 +91,7 @@ async def test_a_registry_that_fails_is_asked_no_more(status: int, error: type[E
         for _ in range(20):
             with pytest.raises(RegistryUnreachableError, match="not asked for a while") as refused:
                 await client.head_manifest(WEB, V1)
-        assert MAX_FAILURES == transport.asked
+        assert MAX_FAILURES + 1 == transport.asked
         assert FIRST_PAUSE == refused.value.retry_after
 
         transport.status = 404
@@ -100,7 +99,23 @@ async def test_a_registry_that_fails_is_asked_no_more(status: int, error: type[E
         with pytest.raises(RegistryUnknownError):
             await client.get_manifest(WEB, V1)
         assert BreakerState.CLOSED is client.breaker.state
-    assert MAX_FAILURES + 1 == transport.asked
+    assert MAX_FAILURES + 2 == transport.asked
+
+
+async def test_a_registry_that_answers_a_ping_is_asked_on() -> None:
+    """However often requests fail, it is there: each is sent, with a ping now and then between."""
+    transport, clock = Answers(500), Clock()
+    transport.pinged = 200
+    async with connect(transport, clock) as client:
+        for _ in range(10 * MAX_FAILURES):
+            with pytest.raises(RegistryFailedError):
+                await client.get_manifest(WEB, V1)
+        assert BreakerState.CLOSED is client.breaker.state
+        assert 10 * MAX_FAILURES + 1 == transport.asked
+        clock.advance(FIRST_PAUSE)
+        with pytest.raises(RegistryFailedError):
+            await client.get_manifest(WEB, V1)
+    assert 10 * MAX_FAILURES + 3 == transport.asked
 
 
 async def test_refusals_are_answers() -> None:

@@ -376,3 +376,19 @@ async def test_referrers_found_by_other_ways() -> None:
         ]["referrers"]
         assert ["REGISTRY_UNREACHABLE"] == [stale["reason"] for stale in response["extensions"]["stale"]]
         assert [None] == [stale["observedAt"] for stale in response["extensions"]["stale"]]
+
+
+async def test_each_registry_has_its_own_age() -> None:
+    """What is young enough for one registry may be too old for another."""
+    builder = StoreBuilder()
+    for name in ("one.test", "two.test"):
+        builder.repository(builder.registry(name), "web", observed_at=NOW)
+    query = """{
+      one: repository(registry: "one.test", name: "web") { name }
+      two: repository(registry: "two.test", name: "web") { name }
+    }"""
+    refresher = FakeRefresher()
+    async with graph_of(builder) as graph:
+        await ask_later(graph, query, refresher, demand=Demand(1_000), demands={2: FIVE_MINUTES})
+
+    assert [("repository", 2, "web")] == refresher.asked

@@ -258,7 +258,8 @@ async def test_one_repository_in_silence(rig: Rig) -> None:
     assert report.failure is None
     assert 1 == report.repositories_failed
     assert {"v1"} == set(rig.tags("good"))
-    assert 2 == spent["PING"]
+    # At the beginning, and when the look has ended; where a sixth request failed by then, before that too.
+    assert spent["PING"] in (2, 3)
     assert MAX_FAILURES_IN_A_ROW < spent["MANIFEST_GET"] < 100
     assert "REGISTRY_FAILED" == rig.repository("bad")["error_code"]
 

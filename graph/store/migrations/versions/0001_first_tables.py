@@ -78,6 +78,7 @@ def _create_registry() -> None:
         sa.Column("dialect", sa.Text(), nullable=False),
         sa.Column("capabilities", sa.Text(), server_default="{}", nullable=False),
         sa.Column("first_seen_at", INSTANT, nullable=False),
+        _flag("is_partial"),
         sa.Column("catalog_observed_at", INSTANT),
         sa.Column("sync_state", sa.Text(), server_default="NEVER", nullable=False),
         sa.Column("sync_started_at", INSTANT),
