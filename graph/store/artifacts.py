@@ -18,9 +18,10 @@ from graph.store.cursors import CursorForm
 from graph.store.filters import ArtifactFilter, ArtifactOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Choice, Join, Listing, LocksColumn, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, count_members, keep_list, read_pages
 from graph.store.ranking import rank_pages, rank_sort
 from graph.store.rows import ArtifactRow
+from graph.store.sorts import Sort, sort_by
 from graph.store.tables import artifact, artifact_blob, blob, manifest, namespace, registry, repository
 from graph.store.visibility import Visibility
 from graph.store.ways import Served, choose_ways, columns_of, has_many

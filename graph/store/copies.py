@@ -10,8 +10,9 @@ from sqlalchemy import Connection, and_
 
 from graph.store.artifacts import ARTIFACTS
 from graph.store.cursors import CursorForm
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages
+from graph.store.pages import Members, Page, PageRequest, count_members, keep_list, read_pages
 from graph.store.rows import ArtifactRow
+from graph.store.sorts import Sort
 from graph.store.tables import artifact, artifact_blob, blob
 from graph.store.visibility import Visibility
 

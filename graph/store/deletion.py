@@ -36,9 +36,10 @@ from graph.oci.digest import Digest
 from graph.store.conditions import key_of
 from graph.store.filters import Order, TagOrder
 from graph.store.keys import key_parameter, key_set, key_value, pair_parameter, pair_value
-from graph.store.pages import Members, PageRequest, read_pages, sort_by
+from graph.store.pages import Members, PageRequest, read_pages
 from graph.store.rows import TagRow
 from graph.store.sets import user_count
+from graph.store.sorts import sort_by
 from graph.store.tables import artifact, artifact_blob, blob, manifest_child, referrer, tag
 from graph.store.tags import TAGS
 from graph.store.visibility import Visibility

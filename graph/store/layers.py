@@ -24,8 +24,9 @@ from graph.store.cursors import CursorForm
 from graph.store.filters import LayerFilter, LayerOrder, Order
 from graph.store.keys import KeySet
 from graph.store.listings import Listing, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, count_members, keep_list, read_pages
 from graph.store.rows import LayerRow
+from graph.store.sorts import Sort, sort_by
 from graph.store.tables import blob, namespace, registry, repository, repository_blob
 from graph.store.visibility import Visibility
 from graph.store.ways import Served, choose_ways, columns_of, has_many

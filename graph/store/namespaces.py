@@ -13,8 +13,9 @@ from graph.store.conditions import EVERYWHERE, Range, starting_with
 from graph.store.cursors import CursorForm
 from graph.store.filters import NamespaceOrder, Order, check_prefix
 from graph.store.listings import Listing, find_rows, load_rows
-from graph.store.pages import Members, Page, PageRequest, count_members, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, count_members, read_pages
 from graph.store.rows import NamespaceRow
+from graph.store.sorts import sort_by
 from graph.store.tables import namespace, repository
 from graph.store.visibility import Visibility
 

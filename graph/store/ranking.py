@@ -13,8 +13,9 @@ from graph.errors import QueryTooCostlyError
 from graph.oci.sets import down, going
 from graph.store.keys import key_set
 from graph.store.listings import Listing, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, cut_page
+from graph.store.pages import Members, Page, PageRequest, cut_page
 from graph.store.sets import load_chosen_contents, weigh_contents
+from graph.store.sorts import Sort
 from graph.store.visibility import Visibility
 
 R = TypeVar("R")

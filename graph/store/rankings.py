@@ -30,7 +30,8 @@ from sqlalchemy import (
 
 from graph.store.cursors import Cursor, CursorForm, SortValue
 from graph.store.listings import Listing
-from graph.store.pages import Page, PageRequest, Sort, cut_page
+from graph.store.pages import Page, PageRequest, cut_page
+from graph.store.sorts import Sort
 
 P = TypeVar("P", bound=Hashable)
 R = TypeVar("R")

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, and_, case, false, select
 from graph.store.artifacts import ARTIFACTS
 from graph.store.cursors import CursorForm
 from graph.store.keys import key_set
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, read_pages
+from graph.store.pages import Members, Page, PageRequest, count_members, read_pages
 from graph.store.rows import ArtifactRow
+from graph.store.sorts import Sort
 from graph.store.tables import artifact, manifest_child, referrer
 from graph.store.visibility import Visibility
 

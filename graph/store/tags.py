@@ -14,8 +14,9 @@ from graph.store.conditions import tag_narrowing
 from graph.store.cursors import CursorForm
 from graph.store.filters import Order, TagFilter, TagOrder
 from graph.store.listings import Join, Listing, LocksColumn, find_rows, load_counts, load_rows
-from graph.store.pages import Members, Page, PageRequest, Sort, count_members, keep_list, read_pages, sort_by
+from graph.store.pages import Members, Page, PageRequest, count_members, keep_list, read_pages
 from graph.store.rows import TagRow
+from graph.store.sorts import Sort, sort_by
 from graph.store.tables import artifact, repository, tag
 from graph.store.visibility import Visibility
 
