@@ -43,6 +43,7 @@ from graph.registry.identity import Identity, IdentitySource, open_identity
 from graph.registry.layouts import LayoutTransport
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.listing import Pager
+from graph.registry.mirrors import fetch_from, open_mirror, settings_of_mirror
 from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
 from graph.registry.reader import PageReader
 from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
@@ -133,6 +134,10 @@ class RegistryClient:
             api: open_exchange(parse_origin(api), self.dialect.open_signer(api, self._identity, clock))
             for api in self.dialect.apis
         }
+        self._mirrors = [
+            open_mirror(settings_of_mirror(settings, url), transport, self.ledger, clock)
+            for url in settings.mirrors
+        ]
         self._reader = PageReader(
             settings.name, str(origin), self._ask, settings.page_size, self.capabilities
         )
@@ -152,6 +157,8 @@ class RegistryClient:
         """Close the connections."""
         for exchange in (self._exchange, *self._apis.values()):
             await exchange.aclose()
+        for mirror in self._mirrors:
+            await mirror.aclose()
 
     async def _ask(self, request: Request) -> Reply:
         exchange = self._exchange if request.api is None else self._apis[request.api]
@@ -272,7 +279,14 @@ class RegistryClient:
         Raises RegistryUnknownError where there is none, DigestMismatchError when the bytes are not what a
         digest names, ContentTooLargeError.
         """
-        reply = await self._ask(self._endpoint.manifest("GET", repository, reference))
+
+        def make(endpoint: Endpoint) -> Request:
+            return endpoint.manifest("GET", repository, reference)
+
+        reply = None
+        if _is_digest(reference):
+            reply = await fetch_from(self._mirrors, make, Digest(reference))
+        reply = reply or await self._ask(make(self._endpoint))
         # Docker-Content-Digest is not looked at: it is missing on ECR and wrong on "so many registries"
         # (go-containerregistry, fetcher.go), and the bytes tell better.
         if _is_digest(reference):
@@ -290,7 +304,12 @@ class RegistryClient:
         """
         if descriptor.size > MAX_CONFIG_BYTES:
             raise ContentTooLargeError("the config", MAX_CONFIG_BYTES)
-        reply = await self._ask(self._endpoint.config(repository, descriptor.digest))
+
+        def make(endpoint: Endpoint) -> Request:
+            return endpoint.config(repository, descriptor.digest)
+
+        reply = await fetch_from(self._mirrors, make, descriptor.digest)
+        reply = reply or await self._ask(make(self._endpoint))
         verify_digest(reply.body, descriptor.digest)
         return reply.body
 

@@ -16,11 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from graph.errors import InvalidNameError
 from graph.oci.reference import RegistryName, parse_registry_name, parse_repository_name
-from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout, parse_place
+from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout, parse_place, parse_url
 
 # A password is a line; a file that holds more than this is not one (an Entra or ECR token has about 3 KiB).
 MAX_SECRET_BYTES = 64 * 1024
 
+
+# Mirrors of one registry: each may be asked for each manifest.
+MAX_MIRRORS = 10
 
 # Names and globs in `include`, and in `exclude`: each is held against each name that a registry lists.
 MAX_PATTERNS = 1_000
@@ -127,6 +130,11 @@ class RegistrySettings(BaseModel):
         default=(),
         description="Other hosts the registry's token server may be on; the password goes there too.",
     )
+    mirrors: tuple[str, ...] = Field(
+        default=(),
+        description="Mirrors or pull-through caches, `https://host[:port]`, to fetch manifests by digest and "
+        "configs from; lists and tags never. Our login is not for them; `auth_file` may have one of theirs.",
+    )
     ca_file: Path | None = Field(
         default=None,
         description="Certificates (PEM) of authorities to trust besides the system's, for this registry.",
@@ -211,6 +219,13 @@ class RegistrySettings(BaseModel):
             except InvalidNameError as error:
                 raise ValueError(f"{pattern!r}: {error}") from error
         return patterns
+
+    @field_validator("mirrors")
+    @classmethod
+    def _check_mirrors(cls, mirrors: tuple[str, ...]) -> tuple[str, ...]:
+        if len(mirrors) > MAX_MIRRORS:
+            raise ValueError(f"more than {MAX_MIRRORS}")
+        return tuple(parse_url(mirror) for mirror in mirrors)
 
     @field_validator("api_url")
     @classmethod
