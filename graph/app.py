@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from graph import __version__, graphiql, process
-from graph.endpoint import BearerToken, Endpoint, Parameters
+from graph.endpoint import BearerToken, Endpoint, Parameters, expect_token
 from graph.errors import GraphError
 from graph.oci.reference import RegistryName
 from graph.registry.client import RegistryClient
@@ -344,5 +344,5 @@ def build_middleware(settings: Settings) -> list[Middleware]:
     token = settings.read_token()
     if token is not None:
         open_paths = ("/healthz", "/readyz", "/graphiql/")
-        middleware.append(Middleware(BearerToken, token=token, open_paths=open_paths))
+        middleware.append(Middleware(BearerToken, is_token=expect_token(token), open_paths=open_paths))
     return middleware

@@ -19,6 +19,9 @@ MAX_PATH_LENGTH = 4096
 # The path below which a vendor's API is, such as GitHub Enterprise's `/api/v3`.
 _API_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._-]{1,255}){1,10}")
 
+# To the last "@" of a word: a password may hold one.
+_USERINFO = re.compile(r"//[^\s]*@")
+
 # What only has digits behind the colon is a host and its port.
 _LAYOUT = re.compile(r"(?P<kind>oci|docker-archive):(?!//)(?P<path>(?![0-9]+$)[^\0]+)")
 
@@ -70,6 +73,11 @@ def parse_api_url(url: str) -> str:
     if path and not _API_PATH.fullmatch(path):
         raise ValueError("must have a path of letters, digits, and . _ - between slashes, or none")
     return parse_url(parts._replace(path="").geturl()) + path
+
+
+def hide_userinfo(text: str) -> str:
+    """The text without the user and password of any URL in it."""
+    return _USERINFO.sub("//…@", text)
 
 
 def name_of_place(place: str) -> str:

@@ -21,6 +21,7 @@ from graph.endpoint import (
     Endpoint,
     Parameters,
     RequestError,
+    expect_token,
     pick_response_type,
 )
 
@@ -221,7 +222,7 @@ async def test_body_without_length_is_cut() -> None:
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Authorization": "Bearer none"}])
 async def test_refusal_reaches_a_client_that_writes_first(headers: dict[str, str]) -> None:
     """One that writes all of a body before it reads is told why it was refused, not just cut off."""
-    application = BearerToken(make_endpoint(), "secret", ())
+    application = BearerToken(make_endpoint(), expect_token("secret"), ())
     body = b" " * (DISCARDED_BYTES // 2)
     given = {"Content-Type": JSON, "Authorization": "Bearer secret", **headers}
 
@@ -288,7 +289,7 @@ async def test_page_for_a_browser() -> None:
 )
 async def test_bearer_token(path: str, authorization: str, status: int) -> None:
     """With a token set, only its bearer gets an answer; health can be asked by anybody."""
-    guarded = BearerToken(Endpoint(echo, open_context, "", MAX_BODY), "t0ken", ["/healthz"])
+    guarded = BearerToken(Endpoint(echo, open_context, "", MAX_BODY), expect_token("t0ken"), ["/healthz"])
     headers = {"authorization": authorization.encode("latin-1"), "accept": JSON.encode()}
     async with make_client(guarded) as client:
         response = await client.get(

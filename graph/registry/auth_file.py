@@ -67,10 +67,14 @@ def parse_auth_file(data: bytes) -> AuthFile:
     """What the file says; ValueError, without a secret in its text, for one that is none."""
     if len(data) > MAX_AUTH_FILE_BYTES:
         raise ValueError(f"holds more than {MAX_AUTH_FILE_BYTES} bytes")
+    is_json = True
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        raise ValueError("is not JSON") from None
+        is_json = False
+    # Raised here and not in the handler: json's error holds the whole file, and would hang on to this one.
+    if not is_json:
+        raise ValueError("is not JSON")
     if not isinstance(document, dict):
         raise ValueError("is not a JSON object")
     logins = {}

@@ -32,7 +32,14 @@ from pydantic_settings import (
 )
 
 from graph.errors import SettingsError
-from graph.settings.registry import AUTOMATIC_DIALECT, IdentityProvider, RegistrySettings, read_secret
+from graph.places import hide_userinfo
+from graph.settings.registry import (
+    AUTOMATIC_DIALECT,
+    DiscreetModel,
+    IdentityProvider,
+    RegistrySettings,
+    read_secret,
+)
 
 __all__ = [
     "AUTOMATIC_DIALECT",
@@ -77,7 +84,7 @@ def _split_registries(value: Any) -> Any:
     return [{"url": url} if isinstance(url, str) else url for url in urls]
 
 
-class Settings(BaseSettings):
+class Settings(DiscreetModel, BaseSettings):
     """Everything an operator can choose. `load_settings` makes one."""
 
     model_config = SettingsConfigDict(env_prefix=VARIABLE_PREFIX, frozen=True, extra="forbid")
@@ -285,5 +292,6 @@ def _find_unknown_variables() -> list[str]:
 def _describe(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
     message = "no setting has this name" if problem["type"] == "extra_forbidden" else problem["msg"]
-    message = message.removeprefix("Value error, ")
+    # What a setting must not hold is often shown with the reason why.
+    message = hide_userinfo(message.removeprefix("Value error, "))
     return f"{where}: {message}" if where else message

@@ -16,7 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from graph.errors import InvalidNameError
 from graph.oci.reference import RegistryName, parse_registry_name, parse_repository_name
-from graph.places import LayoutKind, name_of_place, parse_api_url, parse_layout, parse_place, parse_url
+from graph.places import (
+    LayoutKind,
+    hide_userinfo,
+    name_of_place,
+    parse_api_url,
+    parse_layout,
+    parse_place,
+    parse_url,
+)
 
 # A password is a line; a file that holds more than this is not one (an Entra or ECR token has about 3 KiB).
 MAX_SECRET_BYTES = 64 * 1024
@@ -69,13 +77,29 @@ def read_secret(path: Path) -> str:
         data = file.read(MAX_SECRET_BYTES + 1)
     if len(data) > MAX_SECRET_BYTES:
         raise ValueError(f"{path} holds more than {MAX_SECRET_BYTES} bytes")
-    secret = data.decode().strip()
+    try:
+        secret = data.decode().strip()
+    except UnicodeDecodeError:
+        secret = None
+    # Raised here and not in the handler: the decoder's error holds the bytes, and would hang on to this one.
+    if secret is None:
+        raise ValueError(f"{path} is not UTF-8")
     if not secret:
         raise ValueError(f"{path} is empty")
     return secret
 
 
-class RegistrySettings(BaseModel):
+class DiscreetModel(BaseModel):
+    """Settings whose text shows no user or password of a URL, not even where none is allowed."""
+
+    def __repr__(self) -> str:
+        return hide_userinfo(super().__repr__())
+
+    def __str__(self) -> str:
+        return hide_userinfo(super().__str__())
+
+
+class RegistrySettings(DiscreetModel):
     """How to reach one registry."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
