@@ -6,6 +6,7 @@ the store and asks sync; what to read and when to ask is decided by the fields.
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, Self, TypeVar
@@ -76,6 +77,9 @@ class Snapshot(Protocol):
 
     async def renew(self) -> None:
         """Let the next read see what was written since."""
+
+    def away(self) -> AbstractAsyncContextManager[None]:
+        """Keep nobody else from the store until the end of the block."""
 
 
 class Refresher(Protocol):

@@ -1,8 +1,9 @@
 """Refresh what is too old for the request, and tell what stayed old.
 
 Rules of this file: only what a field hands to `freshen` is ever refreshed, at most `refreshes_per_request`
-things in a request, none twice, and all of one level at the same time. A refresh that fails or takes too
-long never fails a field that has something stored; the answer then comes from the store, and
+things in a request, none twice, and all of one level at the same time. Who waits for a registry holds no
+place in the store meanwhile: one that is slow delays only those who ask about it. A refresh that fails or
+takes too long never fails a field that has something stored; the answer then comes from the store, and
 `extensions.stale` lists it with the reason. What is too old is decided in `sync.freshness`.
 """
 
@@ -82,8 +83,11 @@ async def freshen(context: Context, observations: Sequence[Observation]) -> list
             context.refreshes[observation.identity] = task
         if task is not None and not task.done():
             tasks.append(task)
-    if any(outcome.is_refreshed for outcome in await asyncio.gather(*tasks)):
-        await context.snapshot.renew()
+    if tasks:
+        async with context.snapshot.away():
+            outcomes = await asyncio.gather(*tasks)
+        if any(outcome.is_refreshed for outcome in outcomes):
+            await context.snapshot.renew()
     return [_outcome_of(context, observation, now) for observation in observations]
 
 

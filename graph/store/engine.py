@@ -202,6 +202,7 @@ class Snapshot:
         self._job: Future[Any] | None = None
         self._db: Connection | None = None
         self._has_seat = False
+        self._away = 0  # those who wait for something else than the store
         self._is_given_up = False  # nobody waits for the job that runs
         self._is_closed = False
 
@@ -228,6 +229,23 @@ class Snapshot:
             except asyncio.CancelledError:
                 self._is_given_up = True
                 raise
+            finally:
+                if self._away and not self._is_given_up:
+                    self._release()
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Hold no transaction but in the middle of a read, until the end of the block.
+
+        For a reader who waits for something else than the store: those who wait for a seat must not wait for
+        that too. Each read meanwhile, and the first one after, sees what has been written since.
+        """
+        self._away += 1
+        try:
+            await self.renew()
+            yield
+        finally:
+            self._away -= 1
 
     async def renew(self) -> None:
         """End the read transaction: the next read sees what has been written since."""

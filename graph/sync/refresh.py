@@ -2,8 +2,8 @@
 
 Rules of this file: whoever asks for the same thing at the same time shares one task, its answer and its
 error. An asker waits a bounded time; the task goes on when all of them have given up, since what it learns
-is wanted. The number of tasks is bounded, and nothing is queued: an asker who is refused answers from the
-store.
+is wanted. The number of tasks is bounded for each registry by itself, so that one that does not answer takes
+no other's, and nothing is queued: an asker who is refused answers from the store.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from graph.sync.upstream import Upstream
 
 logger = logging.getLogger("graph.sync")
 
-# Tasks at once, over all registries: six requests of ten refreshes each. Each holds a few batches in memory.
+# Tasks at once for one registry: six requests of ten refreshes each. What all of them may hold in memory is
+# bounded by sync.content.
 MAX_REFRESHES = 64
 
 
@@ -34,11 +35,13 @@ class Refresher:
     def __init__(
         self, upstreams: Iterable[Upstream], *, timeout: float = 10.0, max_refreshes: int = MAX_REFRESHES
     ) -> None:
-        """`timeout`: seconds that one asker waits."""
+        """`timeout`: seconds that one asker waits; `max_refreshes`: at once, for each registry."""
         self._upstreams = {upstream.key: upstream for upstream in upstreams}
         self._timeout = timeout
         self._max_refreshes = max_refreshes
-        self._tasks: dict[Hashable, asyncio.Task[GraphError | None]] = {}
+        self._tasks: dict[int, dict[Hashable, asyncio.Task[GraphError | None]]] = {
+            key: {} for key in self._upstreams
+        }
 
     def condition_of(self, registry_key: int) -> Condition:
         """How the registry answers now."""
@@ -50,7 +53,7 @@ class Refresher:
         Raises RegistryUnknownError for a repository that the registry does not show.
         """
         upstream = self._chosen(registry_key, name)
-        await self._share(("repository", registry_key, name), refresh_repository(upstream, name))
+        await self._share(registry_key, ("repository", name), refresh_repository(upstream, name))
 
     async def refresh_tag(self, registry_key: int, name: RepositoryName, tag: TagName) -> None:
         """Look at what one tag names.
@@ -59,7 +62,7 @@ class Refresher:
         repository that nobody knows.
         """
         upstream = self._chosen(registry_key, name)
-        await self._share(("tag", registry_key, name, tag), refresh_tag(upstream, name, tag))
+        await self._share(registry_key, ("tag", name, tag), refresh_tag(upstream, name, tag))
 
     async def refresh_catalog(self, registry_key: int) -> None:
         """Look at which repositories there are; nothing is asked about any of them.
@@ -67,7 +70,7 @@ class Refresher:
         Raises RegistryUnsupportedError where there is no catalog.
         """
         upstream = self._upstream(registry_key)
-        await self._share(("catalog", registry_key), observe_catalog(upstream))
+        await self._share(registry_key, ("catalog",), observe_catalog(upstream))
 
     async def refresh_referrers(self, registry_key: int, name: RepositoryName, digest: Digest) -> None:
         """Look at what refers to an artifact that is known.
@@ -76,12 +79,12 @@ class Refresher:
         """
         upstream = self._chosen(registry_key, name)
         await self._share(
-            ("referrers", registry_key, name, digest), refresh_referrers(upstream, name, digest)
+            registry_key, ("referrers", name, digest), refresh_referrers(upstream, name, digest)
         )
 
     async def aclose(self) -> None:
         """End what is under way; those who wait for it are told that it was not done."""
-        tasks = list(self._tasks.values())
+        tasks = [task for tasks in self._tasks.values() for task in tasks.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -99,16 +102,19 @@ class Refresher:
         except KeyError:
             raise UnknownRegistryError("no registry with this key is configured") from None
 
-    async def _share(self, key: Hashable, refresh: Coroutine[Any, Any, object]) -> None:
-        task = self._tasks.get(key)
-        if task is None and len(self._tasks) < self._max_refreshes:
+    async def _share(self, registry_key: int, what: Hashable, refresh: Coroutine[Any, Any, object]) -> None:
+        tasks = self._tasks[registry_key]
+        task = tasks.get(what)
+        if task is None and len(tasks) < self._max_refreshes:
             task = asyncio.create_task(_as_value(refresh))
-            self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key))
+            tasks[what] = task
+            task.add_done_callback(lambda _: tasks.pop(what))
         else:
             refresh.close()
         if task is None:
-            raise RegistryUnreachableError(f"{self._max_refreshes} refreshes are under way; try again")
+            raise RegistryUnreachableError(
+                f"{self._max_refreshes} refreshes of the registry are under way; try again"
+            )
         # Not wait_for: that would cancel what others wait for.
         done, _ = await asyncio.wait({task}, timeout=self._timeout)
         if not done:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -249,6 +250,25 @@ async def test_snapshot_without_a_read_takes_no_seat(store: Store) -> None:
     async with store.snapshot() as snapshot:
         assert [] == await snapshot.read(read_names)
     for manager in idle:
+        await manager.__aexit__(None, None, None)
+
+
+async def test_away_from_the_store_takes_no_seat(store: Store) -> None:
+    """Who waits for something else keeps nobody waiting, and may read meanwhile what was written since."""
+    waiting = [store.snapshot() for _ in range(2 * MAX_SNAPSHOTS)]
+    opened = [await manager.__aenter__() for manager in waiting]
+    async with AsyncExitStack() as stack:
+        for snapshot in opened:
+            assert [] == await snapshot.read(read_names)
+            await stack.enter_async_context(snapshot.away())
+        await store.write(add_name, "a")
+        for snapshot in opened:
+            assert ["a"] == await snapshot.read(read_names)
+    assert 0 == in_use(store)
+    assert ["a"] == await opened[0].read(read_names)
+    await store.write(add_name, "b")
+    assert ["a"] == await opened[0].read(read_names)
+    for manager in waiting:
         await manager.__aexit__(None, None, None)
 
 
