@@ -7,15 +7,16 @@ import pytest
 
 from live.census import Census, list_repositories, take_census
 from live.client import Graph
-from live.rigs import crane_registry, docker_registry, ocigraph, referrers_registry
+from live.rigs import crane_registry, distribution_registry, docker_registry, ocigraph, referrers_registry
 from live.seeding import Builder, Seeded, seed
 
 RIGS = {
     "docker-registry": docker_registry,
+    "distribution": distribution_registry,
     "crane": crane_registry,
     "go-containerregistry": referrers_registry,
 }
-# The other two answer 404, as most registries in use do.
+# The others answer 404, as most registries in use do.
 WITH_REFERRERS = "go-containerregistry"
 
 

@@ -169,6 +169,25 @@ def docker_registry(
     settings; where they have it speak TLS, `tls` is how to see that it does.
     """
     tool = find_tool("docker-registry")
+    with _distribution(tool, directory, access_log, tls, sections) as url:
+        yield url
+
+
+@contextmanager
+def distribution_registry(directory: Path) -> Iterator[str]:
+    """The registry of distribution 3; its URL."""
+    with _distribution(_build_go("distribution_registry", directory), directory, None, None, {}) as url:
+        yield url
+
+
+@contextmanager
+def _distribution(
+    tool: str | Path,
+    directory: Path,
+    access_log: Path | None,
+    tls: ssl.SSLContext | None,
+    sections: Mapping[str, Mapping[str, object]],
+) -> Iterator[str]:
     address = f"127.0.0.1:{free_port()}"
     file, log = directory / "docker-registry.yml", access_log or directory / "docker-registry.log"
     root = {"filesystem": {"rootdirectory": str(directory / "docker-registry")}, "delete": {"enabled": True}}
@@ -210,17 +229,23 @@ def crane_registry(directory: Path) -> Iterator[str]:
 @contextmanager
 def referrers_registry(directory: Path) -> Iterator[str]:
     """The registry of crane's library with the referrers API, which crane leaves out; its URL."""
+    program = _build_go("referrers_registry", directory)
+    with _on_its_own_port([program], directory / "referrers_registry.log") as url:
+        yield url
+
+
+def _build_go(name: str, directory: Path) -> Path:
+    """The program of the Go module beside this file, built here."""
     go = find_tool("go")
-    source, program = Path(__file__).parent / "referrers_registry", directory / "referrers_registry"
+    source, program = Path(__file__).parent / name, directory / name
     # No proxy: a test downloads nothing. What it needs is brought before by `go mod download`.
     environment = {**clean_environment(), "GOPROXY": "off", "GOTOOLCHAIN": "local"}
     built = subprocess.run(
         [go, "build", "-o", program, "."], cwd=source, env=environment, capture_output=True, text=True
     )
     if built.returncode:
-        give_up(f"referrers_registry does not build; run `go mod download` in {source}: {built.stderr}")
-    with _on_its_own_port([program], directory / "referrers_registry.log") as url:
-        yield url
+        give_up(f"{name} does not build; run `go mod download` in {source}: {built.stderr}")
+    return program
 
 
 @contextmanager
