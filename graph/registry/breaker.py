@@ -74,7 +74,7 @@ class Breaker:
         return 0.0
 
     def note_answer(self, *, is_ping: bool = False) -> None:
-        """Note that the registry answered."""
+        """Note that the registry answered; a ping clears it for a while."""
         if is_ping:
             self._cleared_at = self._clock()
         self._failures = 0
@@ -82,11 +82,15 @@ class Breaker:
         self._reopens_at = None
         self._is_probing = False
 
-    def note_failure(self, *, is_ping: bool = False) -> None:
-        """Note that it failed."""
+    def note_failure(self, *, is_decisive: bool = False) -> None:
+        """Note that it failed; `is_decisive` where that is enough to open.
+
+        What was under way when it opened fails too, and makes the pause no longer.
+        """
+        is_probe = self._is_probing
         self._failures += 1
         self._is_probing = False
-        if is_ping or self._reopens_at is not None:
+        if is_decisive or is_probe:
             self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
             self._reopens_at = self._clock() + timedelta(seconds=self._pause)
 

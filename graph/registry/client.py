@@ -44,7 +44,7 @@ from graph.registry.layouts import LayoutTransport
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.listing import Pager
 from graph.registry.mirrors import fetch_from, open_mirror, settings_of_mirror
-from graph.registry.origin import AddressGuard, Origin, host_of, parse_origin
+from graph.registry.origin import AddressGuard, Origin, named_hosts, parse_origin
 from graph.registry.reader import PageReader
 from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
 from graph.registry.signer import Signer
@@ -99,14 +99,12 @@ class RegistryClient:
         self.capabilities: dict[Capability, CapabilityState] = dict(self.dialect.capabilities)
         self.breaker = Breaker(clock)
         """Whether it is asked at all."""
-        self._finding_out = asyncio.Lock()
-        self._probe = asyncio.Lock()
+        self._finding_out, self._probe = asyncio.Lock(), asyncio.Lock()
         origin = parse_origin(self.dialect.url)
         if transport is None and settings.layout is not None:
             transport = LayoutTransport(*settings.layout)
         self._endpoint = Endpoint(settings.name, origin)
-        proxies = [] if settings.proxy is None else [parse_origin(settings.proxy).host]
-        named = [*map(host_of, settings.token_hosts), *proxies]
+        named = named_hosts(settings.token_hosts, settings.proxy)
         verify = make_tls_context(settings) if transport is None else True
         self._identity = (
             identity or self.dialect.open_identity(self._ask, clock) or open_identity(settings, clock)
@@ -169,7 +167,7 @@ class RegistryClient:
         try:
             reply = await exchange.ask(request)
         except (RegistryUnreachableError, RegistryFailedError):
-            self.breaker.note_failure(is_ping=is_ping)
+            self.breaker.note_failure(is_decisive=is_ping)
             if not is_ping:
                 await self._find_out()
             raise

@@ -14,11 +14,11 @@ import httpx
 
 from graph.errors import GraphError, RegistryDeniedError, RegistryUnknownError
 from graph.oci.digest import Digest, verify_digest
-from graph.registry.breaker import Breaker
+from graph.registry.breaker import Breaker, BreakerState
 from graph.registry.exchange import Exchange, RetryPolicy
 from graph.registry.identity import open_identity
 from graph.registry.ledger import Ledger
-from graph.registry.origin import AddressGuard, parse_origin
+from graph.registry.origin import AddressGuard, named_hosts, parse_origin
 from graph.registry.tls import make_tls_context
 from graph.registry.transport import RegistryTransport
 from graph.registry.wire import Endpoint, Reply, Request
@@ -46,7 +46,7 @@ def open_mirror(
     `transport` takes the place of the network.
     """
     origin = parse_origin(settings.url)
-    guard = AddressGuard(origin, [] if settings.proxy is None else [parse_origin(settings.proxy).host])
+    guard = AddressGuard(origin, named_hosts(settings.token_hosts, settings.proxy))
     endpoint = Endpoint(settings.name, origin)
     exchange = Exchange(
         endpoint,
@@ -92,7 +92,7 @@ class Mirror:
             self._breaker.note_answer()
             return None
         except GraphError:
-            self._breaker.note_failure(is_ping=True)
+            self._breaker.note_failure(is_decisive=self._breaker.state is BreakerState.CLOSED)
             return None
         except BaseException:
             self._breaker.note_end()

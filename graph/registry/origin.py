@@ -127,6 +127,11 @@ def classify_address(text: str) -> AddressKind | None:
     return AddressKind.GLOBAL if address.is_global else AddressKind.PRIVATE
 
 
+def named_hosts(token_hosts: Iterable[str], proxy: str | None) -> list[str]:
+    """The hosts beside a registry's own that the operator named, whose addresses may be anywhere."""
+    return [*map(host_of, token_hosts), *([] if proxy is None else [parse_origin(proxy).host])]
+
+
 class AddressGuard:
     """Which addresses the requests of one registry may reach.
 

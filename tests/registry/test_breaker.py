@@ -55,8 +55,8 @@ def test_pauses_grow() -> None:
     clock = Clock()
     breaker = Breaker(clock)
     pauses = []
-    for is_ping in (True, *[False] * 8):
-        breaker.note_failure(is_ping=is_ping)
+    for is_first in (True, *[False] * 8):
+        breaker.note_failure(is_decisive=is_first)
         assert breaker.asks_again_at is not None
         pauses.append((breaker.asks_again_at - clock()).total_seconds())
         clock.advance(pauses[-1])
@@ -68,11 +68,21 @@ def test_pauses_grow() -> None:
     assert (BreakerState.CLOSED, 0) == (breaker.state, breaker.hold())
 
 
+def test_what_was_under_way_makes_it_no_longer() -> None:
+    """Fifty requests that fail together are one failure: the pause is the first one."""
+    clock = Clock()
+    breaker = Breaker(clock)
+    breaker.note_failure(is_decisive=True)
+    for _ in range(49):
+        breaker.note_failure()
+    assert FIRST_PAUSE == breaker.hold()
+
+
 def test_one_finds_out() -> None:
     """While one request is on its way to find out, no other is sent; one that was cancelled tells nothing."""
     clock = Clock()
     breaker = Breaker(clock)
-    breaker.note_failure(is_ping=True)
+    breaker.note_failure(is_decisive=True)
     assert (BreakerState.OPEN, FIRST_PAUSE) == (breaker.state, breaker.hold())
     clock.advance(FIRST_PAUSE)
     assert [0, FIRST_PAUSE] == [breaker.hold(), breaker.hold()]

@@ -1,8 +1,10 @@
 """What a digest names may come from a mirror: verified, without our login, and never a list or a tag."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ import httpx
 import pytest
 
 from builders import Built, make_image
-from fakes.sync_rig import push
+from fakes.sync_rig import Clock, push
 from graph.errors import DigestMismatchError
 from graph.oci.descriptor import Descriptor
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
+from graph.registry.breaker import FIRST_PAUSE
 from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
 from graph.registry.ledger import RequestKind
@@ -39,6 +42,7 @@ class Hosts(httpx.AsyncBaseTransport):
         self._apps = {name: httpx.ASGITransport(registry) for name, registry in registries.items()}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # so that several are under way at once
         host = request.url.host
         self.asked.setdefault(host, []).append(request.url.path)
         self.shown.setdefault(host, set()).update(request.headers.get_list("authorization"))
@@ -67,12 +71,15 @@ def filled(image: Built) -> SampleRegistry:
     return registry
 
 
-def connect(hosts: Hosts, *mirrors: str, **settings: Any) -> RegistryClient:
+def connect(
+    hosts: Hosts, *mirrors: str, clock: Callable[[], datetime] | None = None, **settings: Any
+) -> RegistryClient:
     urls = [f"https://{mirror}" for mirror in mirrors or (MIRROR,)]
     return RegistryClient(
         RegistrySettings(url=f"https://{REGISTRY}", mirrors=urls, **settings),
         hosts,
         retries=RetryPolicy(attempts=1),
+        clock=clock or Clock(),
     )
 
 
@@ -118,6 +125,22 @@ async def test_a_mirror_that_fails_is_left_alone(fault: Callable[[httpx.Request]
         for _ in range(3):
             assert image.data == (await client.get_manifest(WEB, Digest(image.digest))).data
     assert (1, 3) == (hosts.count(MIRROR), hosts.count(REGISTRY))
+
+
+async def test_a_mirror_that_fails_many_at_once() -> None:
+    """However many wait for it when it fails, it is asked again after the first pause."""
+    image = make_image()
+    hosts = Hosts(registry=filled(image), mirror=filled(image))
+    hosts.faults["mirror"] = answer(500)
+    clock = Clock()
+    async with connect(hosts, clock=clock) as client:
+        await asyncio.gather(*(client.get_manifest(WEB, Digest(image.digest)) for _ in range(10)))
+        failed = hosts.count(MIRROR)
+        clock.advance(FIRST_PAUSE)
+        hosts.faults.clear()
+        await client.get_manifest(WEB, Digest(image.digest))
+    assert 1 < failed
+    assert (failed + 1, 10) == (hosts.count(MIRROR), hosts.count(REGISTRY))
 
 
 async def test_what_a_mirror_lacks() -> None:
