@@ -13,6 +13,7 @@ import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, get_args
 
@@ -36,12 +37,16 @@ from graph.terminal import print_logins
 # Names of users are shown on purpose, so that a person sees as whom a registry is asked.
 SHOWN = {"username"}
 
-QUERY = """{
+# What is wrong in a request keeps it from asking any registry, hence the second one.
+QUERIES = (
+    """{
   registries { name url sync { state error errorCode } repositories { nodes { name } } }
-  repository(name: "a") { name tags { nodes { name artifact { digest manifest { json } } } } }
+  repository(name: "a") { name tags { nodes { name artifact { digest manifest { mediaType } } } } }
   artifact(reference: "a:v1") { digest }
-  no: artifact(reference: "https://alice:x@registry.example/a:v1") { digest }
-}"""
+  last: artifact(reference: "f:v1") { digest }
+}""",
+    '{ artifact(reference: "https://alice:x@registry.example/a:v1") { digest } }',
+)
 
 
 def leaves(annotation: Any) -> set[type]:
@@ -131,18 +136,17 @@ def echo(status: int, **headers: str) -> Behaviour:
 def misbehave(server: HostileServer) -> None:
     """Ask for a login, and then fail in another way at every path."""
     server.script = {
-        "/v2/": respond(401, www_authenticate='Basic realm="x", Bearer realm="/token",service="s"'),
+        "/v2/": [respond(401, www_authenticate='Basic realm="x"'), respond(200)],
         "/token": echo(403),
-        "/v2/_catalog": [
-            respond(401, www_authenticate='Basic realm="x"'),
-            respond(200, b'{"repositories":["a","b","c","d","e"]}'),
-        ],
+        "/v2/_catalog": respond(200, b'{"repositories":["a","b","c","d","e"]}'),
         "/v2/a/tags/list": echo(500),
         "/v2/b/tags/list": echo(307, location="/x?sig={told}&u={unpacked}"),
         "/v2/c/tags/list": echo(200),
         "/v2/d/tags/list": write(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc"),
         "/v2/e/tags/list": respond(200, b'{"tags":["v1"]}'),
         "/v2/e/manifests/v1": echo(302, location="http://{unpacked}@127.0.0.1/x?token={told}"),
+        # Asked when the crawl is over: with a token refused, everything after it would fail alike.
+        "/v2/f/manifests/v1": respond(401, www_authenticate='Bearer realm="/token",service="s"'),
     }
 
 
@@ -209,8 +213,9 @@ async def serve_and_crawl(app: Any) -> list[str]:
         report = await Crawler(upstream).crawl()
         texts += [repr(report), *map(repr, report.troubles)]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-        for headers in ({}, {"Authorization": "Bearer wrong"}):
-            answer = await client.post("/graphql", json={"query": QUERY}, headers=headers)
+        for query, headers in product(QUERIES, ({}, {"Authorization": "Bearer wrong"})):
+            answer = await client.post("/graphql", json={"query": query}, headers=headers)
+            assert "INVALID_QUERY" not in answer.text
             texts += [answer.text, repr(answer.headers)]
         for path in ("/readyz", "/healthz", "/graphql", "/graphiql/"):
             answer = await client.get(path, headers={"Accept": "text/html"})
@@ -267,9 +272,11 @@ def test_settings_that_hold_secrets() -> None:
 
 @pytest.mark.parametrize("name", ["password", "password_file", "auth_file"])
 def test_secrets_are_in_use(name: str, tmp_path: Path) -> None:
-    """The registry does get the secret: what is not shown was there to be shown."""
+    """The registry does get the secret, and comes to fail in every one of its ways."""
     (holder,) = [holder for holder in HOLDERS if holder[0] == ("registries", name)]
     shape = IN_FILE.index(in_auth_file) if name == "auth_file" else 0
     leaked, heard = look(holder, "correct-horse-battery", shape, tmp_path)
     assert [] == leaked
     assert base64.b64encode(b"alice:correct-horse-battery") in heard
+    for path in (*(f"/v2/{each}/tags/list" for each in "abcde"), "/v2/e/manifests/v1", "/v2/f/", "/token"):
+        assert f" {path}".encode() in heard

@@ -1,7 +1,6 @@
 """One server over ten registries, three of which are trouble: the other seven are as quick as alone.
 
-Nothing is timed: who waited for whom is told by counts and by the order in which requests arrive. How long it
-takes is measured by benchmarks/many.py.
+Nothing is timed: who waited for whom is told by counts and by the order in which requests arrive.
 """
 
 import asyncio

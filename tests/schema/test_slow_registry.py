@@ -1,11 +1,13 @@
 """Requests that wait for a registry that is slow, and those beside them that ask about another."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from graph.schema.context import Limits
 from graph.store.engine import MAX_SNAPSHOTS
 from graph.sync.freshness import Demand
 from requests_to_graph import FakeRefresher, graph_of
@@ -18,6 +20,9 @@ SLOW = TAGS % ('"slow.test"', '"web"')
 OTHER = TAGS % ('"other.test"', '"web"')
 # It reads on while the other field waits for its registry.
 BOTH = "{ slow: " + SLOW + " other: " + OTHER + " }"
+
+# Nobody gives up waiting for the slow one: a seat in the store comes free in no other way.
+PATIENT = Limits(refresh_timeout=3600)
 
 
 def two_registries() -> StoreBuilder:
@@ -41,13 +46,14 @@ async def test_who_waits_for_a_registry_holds_up_no_other_request(query: str) ->
         await answers.wait()
 
     refresher = FakeRefresher(wait)
-    async with graph_of(two_registries()) as graph, asyncio.timeout(30):
-        demand = Demand(300)
-        tasks = [
-            asyncio.create_task(graph.ask(query, demand=demand, refresher=refresher)) for _ in range(count)
-        ]
+    async with graph_of(two_registries(), limits=PATIENT) as graph, asyncio.timeout(10):
+
+        def ask(query: str) -> Awaitable[Any]:
+            return graph.ask(query, demand=Demand(300), refresher=refresher, limits=PATIENT)
+
+        tasks = [asyncio.ensure_future(ask(query)) for _ in range(count)]
         await waiting.wait()
-        response = await graph.ask("{ " + OTHER + " }", demand=demand, refresher=refresher)
+        response = await ask("{ " + OTHER + " }")
         answers.set()
         late = await asyncio.gather(*tasks)
 
