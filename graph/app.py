@@ -79,9 +79,10 @@ async def open_parts(
         store = open_store(settings.store)
         stack.callback(store.close)
         dialects = [choose_dialect(each) for each in settings.registries]
+        selections = [Selection(each.include, each.exclude) for each in settings.registries]
         configured = [
-            ConfiguredRegistry(each.name, each.url, dialect.name, bool(each.include or each.exclude))
-            for each, dialect in zip(settings.registries, dialects, strict=True)
+            ConfiguredRegistry(each.name, each.url, dialect.name, not selection.is_everything)
+            for each, dialect, selection in zip(settings.registries, dialects, selections, strict=True)
         ]
         keys = await store.write(set_registries, configured, clock())
         rows = [
@@ -90,7 +91,9 @@ async def open_parts(
         ]
         registries = Registries(rows, await read_catalogs(store, keys))
         upstreams = []
-        for key, registry, dialect in zip(keys, settings.registries, dialects, strict=True):
+        for key, registry, dialect, selection in zip(
+            keys, settings.registries, dialects, selections, strict=True
+        ):
             transport = (transports or {}).get(registry.name)
             client = await stack.enter_async_context(
                 RegistryClient(registry, transport, dialect=dialect, clock=clock)
@@ -101,7 +104,7 @@ async def open_parts(
                     store,
                     key,
                     clock,
-                    selection=Selection(registry.include, registry.exclude),
+                    selection=selection,
                     referrers_max_age=(
                         settings.referrers_max_age
                         if registry.referrers_max_age is None

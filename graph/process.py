@@ -1,7 +1,7 @@
 """Tune the process that serves or crawls: when garbage is looked for, and what of freed memory is given back.
 
-Rules of this file: only commands call it, for processes that are all ours. What cannot be tuned here (another
-C library than glibc) is left as it is: the answers are the same, the process is larger.
+Rules of this file: what runs a command or serves calls it, in a process that is all ours. What cannot be
+tuned here (another C library than glibc) is left as it is: the answers are the same, the process is larger.
 """
 
 import ctypes

@@ -243,9 +243,10 @@ class _Crawl:
                     page = await snapshot.read(
                         pending_repositories, self._upstream.key, self._since, self._last_key, PENDING_PAGE
                     )
-                self._queue.put([entry for entry in page if self._upstream.selection.admits(entry[1])])
+                chosen = set(filter(self._upstream.selection.admits, (name for _, name in page)))
+                self._queue.put([entry for entry in page if entry[1] in chosen])
                 for key, name in page:
-                    if not self._upstream.selection.admits(name):
+                    if name not in chosen:
                         await leave_repository(self._upstream, key, name)
                 self._is_read = len(page) < PENDING_PAGE
                 self._last_key = page[-1][0] if page else self._last_key
