@@ -176,8 +176,9 @@ def choose_scope(own: str | None, offered: str | None) -> str | None:
     """The scope to ask a token for: the challenge's, since only the registry knows what it wants (ACR).
 
     But never one to write with: such actions are taken out, and a scope that holds nothing else gives way
-    to our own. What is not of the specification's grammar (zuul sends `read`, Codeberg `*`) is passed on as
-    it is.
+    to our own. So does one that is not of the specification's grammar (zuul-registry sends `read`, Codeberg
+    `*`, Amazon ECR Public `aws`): docker sends its own in any case, so token servers know that, while
+    zuul-registry's takes the `read` that it offers for the wish to write.
     """
     if offered is None or len(offered) > MAX_SCOPE_LENGTH or not _SCOPE.fullmatch(offered):
         return own
@@ -186,7 +187,8 @@ def choose_scope(own: str | None, offered: str | None) -> str | None:
         # `type:name:actions`, where the name may hold one ":" too (host:port): cut at the first and the last.
         head, colon, actions = entry.rpartition(":")
         if not colon or ":" not in head:
-            kept.append(entry)
+            if own is None:
+                kept.append(entry)
             continue
         reading = [action for action in actions.split(",") if action not in _WRITE_ACTIONS]
         if reading:

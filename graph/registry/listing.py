@@ -191,8 +191,8 @@ class Pager:
             self._visit(next_query)
         self.query = next_query
 
-    def refuse(self, status: int | None) -> bool:
-        """The question was refused: whether to go on with another."""
+    def refuse(self, status: int | None, codes: Sequence[str] = ()) -> bool:
+        """The question was refused, with these codes of the specification: whether to go on with another."""
         if self._cursor is _Cursor.OWN and status in (400, 404, 405):
             # ECR answers 405 to a `last` that it did not make.
             self._ask_for_all()
@@ -200,6 +200,12 @@ class Pager:
         if self._pages == 0 and status in (400, 405) and self.page_size is not None:
             # distribution: 400 above catalog.maxentries; ECR: 405 above 1,000.
             self.page_size = SMALLER_PAGE_SIZE if self.page_size > SMALLER_PAGE_SIZE else None
+            self._start()
+            return True
+        is_bare = status == 404 and not codes and self._paging is LINKED
+        if self._pages == 0 and is_bare and self.page_size is not None:
+            # zuul-registry: 404, in HTML, for any parameter. Who knows no repository says that by a code.
+            self.page_size = None
             self._start()
             return True
         if self._pages > 0 and status in (400, 404) and not self._is_restarted:

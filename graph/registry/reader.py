@@ -91,7 +91,7 @@ class PageReader:
             except RegistryError as error:
                 # Amazon says 400 of whatever is wrong, and its body what: smaller pages would not help.
                 is_said = error.http_status == 400 and isinstance(error, _NOT_ABOUT_PAGES)
-                if not is_said and pager.refuse(error.http_status):
+                if not is_said and pager.refuse(error.http_status, error.codes):
                     continue
                 if page > 1 and error.http_status in (400, 404):
                     # Never "unknown": the first page was there.

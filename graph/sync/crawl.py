@@ -12,7 +12,14 @@ import logging
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from graph.errors import ContentError, GraphError, RegistryError, RegistryThrottledError, StoreError
+from graph.errors import (
+    ContentError,
+    GraphError,
+    RegistryDeniedError,
+    RegistryError,
+    RegistryThrottledError,
+    StoreError,
+)
 from graph.oci.reference import RepositoryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.store.changes import Failure
@@ -180,7 +187,7 @@ class _Crawl:
 
     async def crawl(self) -> Failure | None:
         """Return why the catalog could not be read, if it could not; raise what stopped the crawl."""
-        await self._upstream.client.ping()
+        refusal: RegistryError | None = await self._ping()
         failure = await self._observe_catalog()
         async with self._upstream.store.snapshot() as snapshot:
             self._done_before, self._total = await snapshot.read(
@@ -194,10 +201,27 @@ class _Crawl:
         self._upstream.pace.begin(is_resumed=self._is_resumed)
         await self._work_together()
         self._leave()
-        if self._last_refusal is not None and not self.has_progressed:
-            raise self._last_refusal
+        refusal = self._last_refusal or refusal
+        if refusal is not None and not self.has_progressed:
+            raise refusal
         await self._write_progress()
         return failure
+
+    async def _ping(self) -> RegistryDeniedError | None:
+        """Find out whether the registry is there; return that it refuses us, where that decides nothing.
+
+        zuul-registry gives who has no login tokens for repositories alone, and so refuses to answer a ping,
+        which docker takes for an answer. Repositories that the settings name are asked for all the same.
+        """
+        upstream = self._upstream
+        try:
+            await upstream.client.ping()
+        except RegistryDeniedError as error:
+            identity = await upstream.client.identify()
+            if identity.credentials is not None or not upstream.selection.named:
+                raise
+            return error
+        return None
 
     @property
     def refused(self) -> set[str]:
@@ -312,7 +336,7 @@ class _Crawl:
         self._queue.answer(name)
         if isinstance(error, RegistryError) and error.retryable:
             async with self._pinging:
-                await self._upstream.client.ping()
+                await self._ping()
 
     @property
     def _done(self) -> int:

@@ -288,9 +288,11 @@ def test_realm_is_refused(registry: str, realm: str, hosts: tuple[str, ...]) -> 
         ("registry:catalog:*", "registry:catalog:*", "registry:catalog:*"),
         # A name may hold a ":" itself.
         (PULL, "repository:host:5000/a:push,pull", "repository:host:5000/a:pull"),
-        # zuul and Codeberg know no grammar.
-        (PULL, "read", "read"),
-        (PULL, "*", "*"),
+        # zuul-registry, Codeberg and Amazon ECR Public: what is of no grammar gives way to our own.
+        (PULL, "read", PULL),
+        (PULL, "*", PULL),
+        (PULL, "aws repository:c:pull", "repository:c:pull"),
+        (None, "aws", "aws"),
         (PULL, "", PULL),
         (PULL, "a\r\nb", PULL),
         (PULL, "a" * (MAX_SCOPE_LENGTH + 1), PULL),

@@ -146,10 +146,10 @@ async def test_scope_of_the_challenge_is_learned(make_client: MakeClient) -> Non
     def react(asked: Asked) -> Answer:
         if asked.headers.get("authorization") == "Bearer read":
             return FOUND
-        return answer_error(401, WWW_Authenticate='Bearer realm="/token",scope="read"')
+        return answer_error(401, WWW_Authenticate='Bearer realm="/token",scope="repository:a:metadata_read"')
 
     def issue(asked: Asked) -> Answer:
-        return answer_json({"token": "read" if asked.query == "scope=read" else "other"})
+        return answer_json({"token": "read" if "metadata_read" in asked.query else "other"})
 
     registry = ScriptedRegistry({MANIFEST: react, "/token": issue})
     async with make_client(registry) as client:
@@ -168,11 +168,11 @@ async def test_learned_scope_is_unlearned(make_client: MakeClient) -> None:
     def react(asked: Asked) -> Answer:
         if asked.headers.get("authorization") == f"Bearer {wanted}":
             return FOUND
-        scope = "read" if wanted == "read" else "repository:a:pull"
+        scope = "repository:a:metadata_read" if wanted == "read" else "repository:a:pull"
         return answer_error(401, WWW_Authenticate=f'Bearer realm="/token",scope="{scope}"')
 
     def issue(asked: Asked) -> Answer:
-        return answer_json({"token": "read" if asked.query == "scope=read" else "pull"})
+        return answer_json({"token": "read" if "metadata_read" in asked.query else "pull"})
 
     async with make_client(ScriptedRegistry({MANIFEST: react, "/token": issue})) as client:
         await client.get_manifest(A, V1)
@@ -202,8 +202,8 @@ async def test_basic(make_client: MakeClient) -> None:
     ("challenge", "settings", "expected"),
     [
         # Each request once without and once with what there is: no registry draws us into a loop.
-        ('Bearer realm="/token",scope="x"', {}, [MANIFEST, "/token?scope=x", MANIFEST]),
-        ('Bearer realm="/token",scope="x"', ALICE, [MANIFEST, "/token?scope=x", MANIFEST]),
+        ('Bearer realm="/token",scope="x:y:z"', {}, [MANIFEST, "/token?scope=x%3Ay%3Az", MANIFEST]),
+        ('Bearer realm="/token",scope="x:y:z"', ALICE, [MANIFEST, "/token?scope=x%3Ay%3Az", MANIFEST]),
         ('Basic realm="x"', ALICE, [MANIFEST, MANIFEST]),
         ('Basic realm="x"', {}, [MANIFEST]),
         ("Digest nonce=1", ALICE, [MANIFEST]),

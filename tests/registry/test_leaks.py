@@ -315,7 +315,7 @@ async def test_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 async def test_identities_apart(tmp_path: Path) -> None:
     """What one login was given is not shown for another, though realm, service and scope are the same.
 
-    containers' `auth.json` has a login for each namespace, and Codeberg asks for the scope `*` of all; two
+    containers' `auth.json` has a login for each namespace, and a registry may ask for one scope of all; two
     identity tokens have the same user name.
     """
     file = tmp_path / "auth.json"
@@ -325,7 +325,7 @@ async def test_identities_apart(tmp_path: Path) -> None:
         (name,) = [name for name, secret in tokens.items() if secret.encode() in asked.body]
         await respond(200, as_json({"token": f"access-{len(server.asked)}-of-{name}"}))(asked, wire)
 
-    wider = respond(401, www_authenticate='Bearer realm="/token",scope="*"')
+    wider = respond(401, www_authenticate='Bearer realm="/token",scope="registry:all:pull"')
     async with HostileServer({"/token": issue}) as server:
         entries = {f"{server.netloc}/{name}": {"identitytoken": secret} for name, secret in tokens.items()}
         file.write_text(json.dumps({"auths": entries}))

@@ -11,6 +11,7 @@ from graph.registry.listing import (
     MAX_PAGES,
     SMALLER_PAGE_SIZE,
     Pager,
+    Paging,
     read_page,
 )
 from graph.settings import RegistrySettings
@@ -111,10 +112,24 @@ def test_restart(status: int) -> None:
     assert not pager.refuse(status)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 500, None])
-def test_first_page_is_refused(status: int | None) -> None:
+def test_parameters_are_given_up() -> None:
+    """404 without a code, as zuul-registry says to any parameter, is not about the repository: once."""
+    pager = Pager(1000)
+    assert ["n=1000", ""] == walk(pager, 404)
+    assert not pager.refuse(404)
+
+
+@pytest.mark.parametrize(
+    ("status", "codes"), [(401, ()), (403, ()), (404, ("NAME_UNKNOWN",)), (500, ()), (None, ())]
+)
+def test_first_page_is_refused(status: int | None, codes: tuple[str, ...]) -> None:
     """Other refusals of the first page settle it."""
-    assert not Pager(1000).refuse(status)
+    assert not Pager(1000).refuse(status, codes)
+
+
+def test_no_page_of_a_vendor_is_asked_for_without_its_size() -> None:
+    """A vendor's own list that is not there has no plainer form."""
+    assert not Pager(1000, paging=Paging("per_page")).refuse(404)
 
 
 @pytest.mark.parametrize("status", [401, 405, 429, 500, None])

@@ -3,7 +3,7 @@
 import pytest
 
 from fakes.sync_rig import Rig, image, open_rig, push, repository_name
-from graph.errors import NotObservedError, RegistryUnknownError
+from graph.errors import NotObservedError, RegistryDeniedError, RegistryUnknownError
 from graph.registry.capability import Capability, CapabilityState
 from graph.sample import SampleRegistry
 from graph.store.bases import load_repository_bases, load_set_basis, registry_basis
@@ -17,6 +17,8 @@ pytestmark = pytest.mark.anyio
 
 NAMES = ("team/web", "team/web/cache", "team/api", "other/tool")
 EVERYTHING = Visibility.everything()
+# What a repository costs besides its list of tags; the probe is for the registry.
+READ = {"MANIFEST_GET": 1, "CONFIG": 1, "REFERRERS": 1}
 
 
 def filled() -> SampleRegistry:
@@ -96,6 +98,34 @@ async def test_a_name_beside_globs_is_read_though_not_listed() -> None:
         assert {"team/web"} == present(rig)
         assert CapabilityState.UNSUPPORTED is rig.client.capabilities[Capability.CATALOG]
         assert report.failure is not None
+
+
+@pytest.mark.parametrize(
+    ("selection", "login", "expected", "is_denied"),
+    [
+        (Selection(("other/tool",)), {}, {"PING": 1, "TAGS": 1, **READ}, False),
+        (Selection(("other/tool", "team/web")), {}, {"PING": 1, "TAGS": 2, **READ}, False),
+        # Refused by all, it is the registry that refuses us.
+        (Selection(("team/web",)), {}, {"PING": 1, "TAGS": 1}, True),
+        (Selection(("other/*",)), {}, {"PING": 1}, True),
+        (Selection(), {}, {"PING": 1}, True),
+        # A login that is refused is tried once, not once for each name.
+        (Selection(("other/tool",)), {"username": "u", "password": "p"}, {"PING": 1}, True),
+    ],
+)
+async def test_names_need_no_answer_to_a_ping(
+    selection: Selection, login: dict[str, str], expected: dict[str, int], is_denied: bool
+) -> None:
+    """What is named is asked for where `/v2/` is refused to who has no login, as by zuul-registry."""
+    registry = filled()
+    registry.faults = dict.fromkeys(("/v2/", "/v2/_catalog", "team/web"), 401)
+    async with open_rig(registry, **login) as rig:
+        rig.upstream.selection = selection
+        spent, report = await rig.spend()
+        assert expected == spent
+        assert (set() if is_denied else {"other/tool"}) == present(rig)
+    assert is_denied is report.is_stopped
+    assert (RegistryDeniedError.code if is_denied else None) == (report.failure and report.failure.code)
 
 
 async def test_a_name_that_is_not_there() -> None:
