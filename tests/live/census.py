@@ -116,10 +116,10 @@ class Skopeo:
         self._url = url
 
     def list_tags(self, repository: str) -> list[str]:
-        """The tags of the repository."""
+        """The tags of the repository; digests, which zuul-registry lists among them, are none."""
         printed = run([self._tool, "list-tags", "--tls-verify=false", docker_url(self._url, repository)])
         tags: list[str] = json.loads(printed)["Tags"]
-        return tags
+        return [tag for tag in tags if ":" not in tag]
 
     def inspect(self, name: str) -> Seen:
         """The manifest under a tag or digest, byte for byte."""

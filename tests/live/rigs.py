@@ -40,7 +40,11 @@ SOURCES = {
     "gcrane": "go install github.com/google/go-containerregistry/cmd/gcrane@v0.22.1",
     "go": "https://go.dev/dl",
     "skopeo": "apt-get install skopeo",
+    "zuul-registry": "pipx install zuul-registry==1.3.0",
 }
+
+# Who may push to the zuul-registry, which wants somebody; everybody may read it.
+ZUUL_WRITER = "writer:a password of the tests"
 
 T = TypeVar("T")
 
@@ -223,6 +227,27 @@ def crane_registry(directory: Path) -> Iterator[str]:
     tool = find_tool("crane")
     log = directory / "crane.log"
     with _on_its_own_port([tool, "registry", "serve", "--address", "127.0.0.1:0"], log) as url:
+        yield url
+
+
+@contextmanager
+def zuul_registry(directory: Path) -> Iterator[str]:
+    """PyPI's `zuul-registry`: no catalog, no referrers, tokens for everything; its URL."""
+    tool, port = find_tool("zuul-registry"), free_port()
+    file, log, url = directory / "zuul.yaml", directory / "zuul.log", f"http://127.0.0.1:{port}"
+    user, _, password = ZUUL_WRITER.partition(":")
+    settings = {
+        "address": "127.0.0.1",
+        "port": port,
+        "public-url": url,
+        "secret": "1.3.0 wants it and uses another",
+        "users": [{"name": user, "pass": password, "access": "write"}],
+        "storage": {"driver": "filesystem", "root": str(directory / "zuul")},
+    }
+    file.write_text(json.dumps({"registry": settings}))  # every JSON is YAML
+    with process([tool, "-c", file, "serve"], log) as running:
+        # Below `/v2/` it wants a token.
+        answer_of(running, log, f"{url}/auth/token?scope=repository:any:pull")
         yield url
 
 

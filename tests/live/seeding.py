@@ -4,7 +4,9 @@
 Charts, referrers and the many tags are pushed with the requests of the distribution specification alone.
 """
 
+import base64
 import hashlib
+import json
 import shutil
 import urllib.request
 from collections.abc import Mapping
@@ -60,6 +62,13 @@ RECIPES = (
     Recipe("solo:1", {"app/solo": 51_000}),
     Recipe("arch/amd64:1", {"app/amd64": 61_000}, base="base/os:1"),
     Recipe("arch/arm64:1", {"app/arm64": 62_000}, architecture="arm64"),
+)
+
+REPOSITORIES = tuple(
+    sorted(
+        {recipe.name.partition(":")[0] for recipe in RECIPES}
+        | {"multi/oci", "multi/docker", "charts/app", "attested/app", "many/tags"}
+    )
 )
 
 
@@ -129,15 +138,14 @@ class Builder:
         """Write the list of two platforms, and both of them."""
         self._buildah("manifest", "push", "--all", "localhost/list", destination)
 
-    def push_all(self, url: str) -> None:
-        """Everything built, the bases first, and the list in both formats."""
+    def push_all(self, url: str, password: str = "") -> None:
+        """Everything built, the bases first, and the list in both formats; `password`: "USER:PASSWORD"."""
+        options = ["--tls-verify=false", *(("--creds", password) if password else ())]
         for recipe in RECIPES:
-            self._buildah(
-                "push", "--tls-verify=false", f"localhost/{recipe.name}", docker_url(url, recipe.name)
-            )
+            self._buildah("push", *options, f"localhost/{recipe.name}", docker_url(url, recipe.name))
         for name, form in (("multi/oci:1", "oci"), ("multi/docker:1", "v2s2")):
             self._buildah(
-                *("manifest", "push", "--all", "--tls-verify=false", "--format", form),
+                *("manifest", "push", "--all", *options, "--format", form),
                 *("localhost/list", docker_url(url, name)),
             )
 
@@ -154,89 +162,114 @@ def request(url: str, method: str, data: bytes = b"", **headers: str) -> tuple[M
         return response.headers, response.read()
 
 
-def push_blob(url: str, repository: str, blob: Built) -> None:
+def push_blob(url: str, repository: str, blob: Built, **login: str) -> None:
     """POST for a place, PUT the bytes there (distribution-spec, "Pushing a blob monolithically")."""
     base = f"{url}/v2/{repository}/blobs/uploads/"
-    headers, _ = request(base, "POST", **{"Content-Length": "0"})
+    headers, _ = request(base, "POST", **{"Content-Length": "0"}, **login)
     place = urljoin(base, headers["Location"])
     joint = "&" if "?" in place else "?"
-    request(f"{place}{joint}digest={blob.digest}", "PUT", blob.data, **{"Content-Type": blob.media_type})
+    place = f"{place}{joint}digest={blob.digest}"
+    request(place, "PUT", blob.data, **{"Content-Type": blob.media_type}, **login)
 
 
-def push(url: str, repository: str, built: Built, *tags: str) -> str:
-    """Everything the manifest needs, then the manifest, by digest if there is no tag; its digest."""
+def push(url: str, repository: str, built: Built, *tags: str, **login: str) -> str:
+    """Everything the manifest needs, then the manifest, by digest if there is no tag; its digest.
+
+    `login`: the header that says who pushes, where the registry wants to know.
+    """
     for blob in built.blobs:
-        push_blob(url, repository, blob)
+        push_blob(url, repository, blob, **login)
     for child in built.manifests:
-        push(url, repository, child)
+        push(url, repository, child, **login)
     for reference in tags or (built.digest,):
-        put_manifest(url, repository, built.data, built.media_type, reference)
+        put_manifest(url, repository, built, reference, **login)
     return built.digest
 
 
-def put_manifest(url: str, repository: str, data: bytes, media_type: str, reference: str) -> None:
-    request(f"{url}/v2/{repository}/manifests/{reference}", "PUT", data, **{"Content-Type": media_type})
+def put_manifest(url: str, repository: str, built: Built, reference: str, **login: str) -> None:
+    place = f"{url}/v2/{repository}/manifests/{reference}"
+    request(place, "PUT", built.data, **{"Content-Type": built.media_type}, **login)
 
 
-def get_manifest(url: str, repository: str, reference: str) -> Built:
+def get_manifest(url: str, repository: str, reference: str, **login: str) -> Built:
     """The manifest as the registry has it, of whatever kind it is."""
     accept = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
-    headers, data = request(f"{url}/v2/{repository}/manifests/{reference}", "GET", Accept=accept)
+    place = f"{url}/v2/{repository}/manifests/{reference}"
+    headers, data = request(place, "GET", Accept=accept, **login)
     return make_blob(data, headers["Content-Type"])
 
 
-def seed(url: str, builder: Builder, *, has_referrers: bool) -> Seeded:
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who may push where not everybody may: "USER:PASSWORD" for buildah, and a header for plain PUTs."""
+
+    password: str = ""
+    login: Mapping[str, str] = field(default_factory=dict)
+
+
+ANYBODY = Writer()
+
+
+def log_in(url: str, password: str) -> Writer:
+    """Who may push to zuul-registry, whose token server makes no difference between repositories."""
+    basic = base64.b64encode(password.encode()).decode()
+    place = f"{url}/auth/token?scope=repository:any:push"
+    _, body = request(place, "GET", Authorization=f"Basic {basic}")
+    return Writer(password, {"Authorization": f"Bearer {json.loads(body)['token']}"})
+
+
+def seed(url: str, builder: Builder, *, has_referrers: bool, writer: Writer = ANYBODY) -> Seeded:
     """Fill an empty registry; `has_referrers` says whether it keeps the lists of referrers itself."""
-    seeded = Seeded()
-    builder.push_all(url)
-    latest = get_manifest(url, "team/web", "1.1")
-    put_manifest(url, "team/web", latest.data, latest.media_type, "latest")
+    seeded, login = Seeded(), writer.login
+    builder.push_all(url, writer.password)
+    latest = get_manifest(url, "team/web", "1.1", **login)
+    put_manifest(url, "team/web", latest, "latest", **login)
     signature = make_signature(latest)
     assert signature.tag is not None
-    seeded.kinds["team/web", push(url, "team/web", signature, signature.tag)] = "SIGNATURE"
+    seeded.kinds["team/web", push(url, "team/web", signature, signature.tag, **login)] = "SIGNATURE"
     chart = make_helm_chart("app", "0.1.0")
-    seeded.kinds["charts/app", push(url, "charts/app", chart, "0.1.0")] = "HELM_CHART"
-    seed_referrers(url, seeded, has_referrers)
-    seed_attested(url, seeded)
-    seed_many_tags(url)
+    seeded.kinds["charts/app", push(url, "charts/app", chart, "0.1.0", **login)] = "HELM_CHART"
+    seed_referrers(url, seeded, has_referrers, **login)
+    seed_attested(url, seeded, **login)
+    seed_many_tags(url, **login)
     for name in ("multi/oci", "multi/docker"):
-        seeded.kinds[name, get_manifest(url, name, "1").digest] = "INDEX"
+        seeded.kinds[name, get_manifest(url, name, "1", **login).digest] = "INDEX"
     return seeded
 
 
-def seed_referrers(url: str, seeded: Seeded, has_referrers: bool) -> None:
+def seed_referrers(url: str, seeded: Seeded, has_referrers: bool, **login: str) -> None:
     """A signature and an SBOM of team/api:2.0, with the fallback tag where the registry keeps no list."""
-    image = get_manifest(url, "team/api", "2.0")
+    image = get_manifest(url, "team/api", "2.0", **login)
     signature, sbom = make_artifact(NOTATION, subject=image), make_sbom(image)
     for built, kind in ((signature, "SIGNATURE"), (sbom, "SBOM")):
-        seeded.kinds["team/api", push(url, "team/api", built)] = kind
+        seeded.kinds["team/api", push(url, "team/api", built, **login)] = kind
     seeded.referrers["team/api", image.digest] = {signature.digest, sbom.digest}
     if not has_referrers:
         entries = [
             signature.descriptor(artifactType=NOTATION),
             sbom.descriptor(artifactType="application/spdx+json"),
         ]
-        push(url, "team/api", make_index(entries), image.digest.replace(":", "-"))
+        push(url, "team/api", make_index(entries), image.digest.replace(":", "-"), **login)
 
 
-def seed_attested(url: str, seeded: Seeded) -> None:
+def seed_attested(url: str, seeded: Seeded, **login: str) -> None:
     """An index as BuildKit pushes it: an image and what attests it."""
     image = make_image([make_layer("attested")])
     attestation = make_attestation(image)
     entries = [image.descriptor(platform=image.platform), attestation_descriptor(attestation, image)]
-    push(url, "attested/app", image)
-    seeded.kinds["attested/app", push(url, "attested/app", attestation)] = "ATTESTATION"
-    seeded.kinds["attested/app", push(url, "attested/app", make_index(entries), "1")] = "INDEX"
+    push(url, "attested/app", image, **login)
+    seeded.kinds["attested/app", push(url, "attested/app", attestation, **login)] = "ATTESTATION"
+    seeded.kinds["attested/app", push(url, "attested/app", make_index(entries), "1", **login)] = "INDEX"
 
 
-def seed_many_tags(url: str) -> None:
+def seed_many_tags(url: str, **login: str) -> None:
     """Many tags on manifests that differ in an annotation only, so that all share all their layers."""
     layers = [make_layer(f"many {n}", padding=5_000) for n in range(3)]
     for n in range(0, TAG_COUNT, TAGS_A_MANIFEST):
         built = make_image(layers, annotations={"org.opencontainers.image.version": f"1.{n}"})
         tags = tuple(f"1.{n + m}" for m in range(TAGS_A_MANIFEST))
         if n == 0:
-            push(url, "many/tags", built, *tags)
+            push(url, "many/tags", built, *tags, **login)
         else:
             for tag in tags:
-                put_manifest(url, "many/tags", built.data, built.media_type, tag)
+                put_manifest(url, "many/tags", built, tag, **login)

@@ -82,7 +82,7 @@ def test_question_reaches_upstream(cache: Cache) -> None:
 def test_changes(cache: Cache) -> None:
     """A tag moved upstream is seen by who wants it fresh; what the cache evicts is not taken for deleted."""
     built = HELD["team/api"]["1"]
-    put_manifest(cache.upstream, "team/api", built.data, built.media_type, "latest")
+    put_manifest(cache.upstream, "team/api", built, "latest")
     assert {**ALL[0]["team/api"], "latest": built.digest} == tags_of(
         cache.graph, "team/api", **{"Cache-Control": "no-cache"}
     )

@@ -117,7 +117,7 @@ def seed_yard(url: str) -> dict[str, str]:
     images = [make_image([base, make_layer(f"child {n}", padding=9_000 + n)]) for n in range(4)]
     for tag, children in (("1", images[:2]), ("2", images[1:3])):
         push(url, "yard/app", make_index(children), tag)
-    put_manifest(url, "yard/app", images[2].data, images[2].media_type, "2-amd64")
+    put_manifest(url, "yard/app", images[2], "2-amd64")
     # A signature of the child that only the first index has, and a list of parts of the signature.
     signature = make_signature(images[0])
     assert signature.tag is not None

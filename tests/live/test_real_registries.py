@@ -6,6 +6,7 @@ from live.census import Skopeo
 from live.client import Graph
 from live.conftest import LiveRegistry
 from live.seeding import RECIPES, Recipe
+from live.seeding import REPOSITORIES as SEEDED
 
 pytestmark = pytest.mark.live
 
@@ -49,7 +50,10 @@ def artifacts_of(graph: Graph, name: str) -> dict[str, dict[str, object]]:
 
 
 def test_every_repository_is_known(registry: LiveRegistry, graph: Graph) -> None:
-    """The repositories are those of the catalog, each once, with the namespace before the last slash."""
+    """The repositories are those of the catalog, or those named, each once, with the namespace before the
+    last slash.
+    """
+    assert list(SEEDED) == sorted(registry.census.tags)
     expected = [
         {"name": name, "namespace": name.rpartition("/")[0] or None} for name in sorted(registry.census.tags)
     ]
