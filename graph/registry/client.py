@@ -206,6 +206,11 @@ class RegistryClient:
         }
 
     @property
+    def held_for(self) -> float:
+        """Seconds for which the registry is asked nothing, since it has said that it wants no request."""
+        return self._exchange.held_for
+
+    @property
     def dropped(self) -> int:
         """Items of lists that were no valid names."""
         return self._reader.dropped

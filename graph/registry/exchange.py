@@ -113,6 +113,15 @@ class Exchange:
     def __repr__(self) -> str:
         return f"Exchange({self._endpoint.origin})"
 
+    @property
+    def held_for(self) -> float:
+        """Seconds for which no request goes out, by the server's own word; 0 where it has said nothing."""
+        wait = self._resume_at - asyncio.get_running_loop().time()
+        if self.allowance is not None and not self.allowance.counts_pulls_only:
+            until = self.allowance.hold_until()
+            wait = max(wait, 0.0 if until is None else (until - self._clock()).total_seconds())
+        return max(0.0, wait)
+
     async def aclose(self) -> None:
         """Stop what is under way and close the connections."""
         await self._authorizer.aclose()

@@ -2,8 +2,9 @@
 
 Rules of this file: whoever asks for the same thing at the same time shares one task, its answer and its
 error. An asker waits a bounded time; the task goes on when all of them have given up, since what it learns
-is wanted. The number of tasks is bounded for each registry by itself, so that one that does not answer takes
-no other's, and nothing is queued: an asker who is refused answers from the store.
+is wanted. Where the registry has said that it will not answer within that time, nobody waits and none is
+begun. The number of tasks is bounded for each registry by itself, so that one that does not answer takes no
+other's, and nothing is queued: an asker who is refused answers from the store.
 """
 
 import asyncio
@@ -11,7 +12,13 @@ import logging
 from collections.abc import Coroutine, Hashable, Iterable
 from typing import Any
 
-from graph.errors import GraphError, NotObservedError, RegistryUnreachableError, UnknownRegistryError
+from graph.errors import (
+    GraphError,
+    NotObservedError,
+    RegistryThrottledError,
+    RegistryUnreachableError,
+    UnknownRegistryError,
+)
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.sync.catalog import observe_catalog
@@ -104,7 +111,13 @@ class Refresher:
 
     async def _share(self, registry_key: int, what: Hashable, refresh: Coroutine[Any, Any, object]) -> None:
         tasks = self._tasks[registry_key]
+        client = self._upstreams[registry_key].client
         task = tasks.get(what)
+        if (wait := client.held_for) > self._timeout:
+            refresh.close()
+            raise RegistryThrottledError(
+                f"{client.name} wants no request for {wait:.0f} s", registry=client.name, retry_after=wait
+            )
         if task is None and len(tasks) < self._max_refreshes:
             task = asyncio.create_task(_as_value(refresh))
             tasks[what] = task

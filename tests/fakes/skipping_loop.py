@@ -2,6 +2,8 @@
 
 So a test can let an hour of `Retry-After` pass and then read from the clock that it did. For tests without
 sockets: a loop that waits for the network would jump over the answer.
+
+Time may be held: then threads alone go on, and who waits for a timer waits until it is released.
 """
 
 import asyncio
@@ -11,11 +13,20 @@ from typing import Any
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
+# Seconds of real time in which some thread is done, while time is held: if none is, all wait for ever.
+LONGEST_SILENCE = 30.0
+
 
 class _SkippingSelector(selectors.DefaultSelector):  # type: ignore[valid-type, misc]  # chosen at run time
     skipped = 0.0
+    is_held = False
 
     def select(self, timeout: float | None = None) -> Any:
+        if self.is_held and timeout is not None and timeout > 0:
+            ready = super().select(LONGEST_SILENCE)
+            if not ready:
+                raise AssertionError("time is held, and everything waits for it to pass")
+            return ready
         ready = super().select(0 if timeout is not None else None)
         if not ready and timeout is not None and timeout > 0:
             self.skipped += timeout
@@ -31,6 +42,14 @@ class SkippingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._skipping.skipped
+
+    def hold(self) -> None:
+        """Let time stand still."""
+        self._skipping.is_held = True
+
+    def release(self) -> None:
+        """Let time pass again."""
+        self._skipping.is_held = False
 
 
 def loop_clock() -> datetime:

@@ -1,13 +1,12 @@
 """A registry that allows so many requests a minute: the crawl goes on at that rate, and never faster."""
 
 import asyncio
-from collections import Counter
 from typing import Any
 
-import httpx
 import pytest
 
-from fakes.skipping_loop import EPOCH, SkippingLoop, loop_clock
+from fakes.limited import ALLOWED, Limited
+from fakes.skipping_loop import SkippingLoop, loop_clock
 from fakes.sync_rig import URL, image, push
 from graph.registry.client import RegistryClient
 from graph.sample import SampleRegistry
@@ -26,41 +25,11 @@ pytestmark = pytest.mark.anyio
 
 REPOSITORIES = 40
 TAGS = 10
-ALLOWED = 60  # a minute
-LATENCY = 0.05
 
 
 @pytest.fixture
 def anyio_backend() -> tuple[str, dict[str, Any]]:
     return "asyncio", {"loop_factory": SkippingLoop}
-
-
-class Limited(httpx.AsyncBaseTransport):
-    """Refuses what is over ALLOWED in a minute; `tells` says so in headers before it has to."""
-
-    def __init__(self, app: SampleRegistry, tells: bool) -> None:
-        self.answered: Counter[int] = Counter()
-        self.refused: Counter[int] = Counter()
-        self._app = httpx.ASGITransport(app)
-        self._tells = tells
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        now = asyncio.get_running_loop().time()
-        minute = int(now // 60)
-        if self.answered[minute] >= ALLOWED:
-            self.refused[minute] += 1
-            left = str(int((minute + 1) * 60 - now) + 1)
-            await asyncio.sleep(LATENCY)
-            return httpx.Response(429, headers={"Retry-After": left}, stream=httpx.ByteStream(b"slow down"))
-        self.answered[minute] += 1
-        remaining = ALLOWED - self.answered[minute]
-        await asyncio.sleep(LATENCY)
-        response = await self._app.handle_async_request(request)
-        if self._tells:
-            response.headers["X-RateLimit-Limit"] = str(ALLOWED)
-            response.headers["X-RateLimit-Remaining"] = str(remaining)
-            response.headers["X-RateLimit-Reset"] = str(int(EPOCH.timestamp()) + (minute + 1) * 60)
-        return response
 
 
 async def crawl_until_done(crawler: Crawler, store: Store, key: int) -> int:

@@ -1,0 +1,59 @@
+"""A registry that answers so many requests a minute, on a loop whose time is skipped."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import httpx
+
+from fakes.skipping_loop import EPOCH
+from graph.sample import SampleRegistry
+
+ALLOWED = 60  # a minute
+LATENCY = 0.05  # seconds
+
+
+class Limited(httpx.AsyncBaseTransport):
+    """Refuses what is over ALLOWED in a minute; `tells` says so in headers before it has to.
+
+    `told` is released once in each minute that is spent, when the client has been told that it is.
+    """
+
+    def __init__(self, app: SampleRegistry, tells: bool) -> None:
+        self.answered: Counter[int] = Counter()
+        self.refused: Counter[int] = Counter()
+        self.told = asyncio.Semaphore(0)
+        self.is_limited = True
+        self._app = httpx.ASGITransport(app)
+        self._tells = tells
+        self._answering = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if not self.is_limited:
+            return await self._app.handle_async_request(request)
+        now = asyncio.get_running_loop().time()
+        minute = int(now // 60)
+        if self.answered[minute] >= ALLOWED:
+            return await self._refuse(minute, now)
+        self.answered[minute] += 1
+        remaining = ALLOWED - self.answered[minute]
+        self._answering += 1
+        await asyncio.sleep(LATENCY)
+        response = await self._app.handle_async_request(request)
+        self._answering -= 1
+        if self._tells:
+            response.headers["X-RateLimit-Limit"] = str(ALLOWED)
+            response.headers["X-RateLimit-Remaining"] = str(remaining)
+            response.headers["X-RateLimit-Reset"] = str(int(EPOCH.timestamp()) + (minute + 1) * 60)
+            if self.answered[minute] == ALLOWED and self._answering == 0:
+                self.told.release()
+        return response
+
+    async def _refuse(self, minute: int, now: float) -> Any:
+        self.refused[minute] += 1
+        is_first = self.refused[minute] == 1
+        left = str(int((minute + 1) * 60 - now) + 1)
+        await asyncio.sleep(LATENCY)
+        if is_first:
+            self.told.release()
+        return httpx.Response(429, headers={"Retry-After": left}, stream=httpx.ByteStream(b"slow down"))
