@@ -131,10 +131,10 @@ class Told:
 class RepositoryChanges:
     """What one look at a repository found; whatever is not named stays as it was.
 
-    `observed` are artifacts still there, of which only `observed_at` moves; `referrers_observed` those
-    whose list of referrers was read. `is_crawled` when the look is the last of a crawl. `completeness` is
-    COMPLETE, BEST_EFFORT or UNKNOWN, or None to leave it. `told_tags` and `told_artifacts` are of those that
-    are there by this look. `is_absent` when the registry does not know the
+    `observed` are artifacts that are there still, or again: of their rows only `observed_at` and `absent_at`
+    move. `referrers_observed` are those whose list of referrers was read. `is_crawled` when the look is the
+    last of a crawl. `completeness` is COMPLETE, BEST_EFFORT or UNKNOWN, or None to leave it. `told_tags` and
+    `told_artifacts` are of those that are there by this look. `is_absent` when the registry does not know the
     repository any more: then every tag and artifact of it is absent too.
     """
 

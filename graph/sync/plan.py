@@ -100,6 +100,16 @@ def question_of(known: KnownRepository, name: TagName, *, counts_pulls: bool) ->
     return Question.GET if is_first and not counts_pulls else Question.HEAD
 
 
+def is_refusal_known(known: KnownRepository, name: TagName, refusal: Failure) -> bool:
+    """Tell whether a HEAD of the tag only says again what a GET of it has said: then it is not got again.
+
+    A refused HEAD alone says nothing of the tag: some registries only know GET (Nexus: 404). A tag that can
+    be read there has no error, so that it is got after each such HEAD.
+    """
+    tag = known.tags.get(name)
+    return tag is not None and tag.error_code == refusal.code
+
+
 def is_seen_since(known: KnownRepository, name: TagName, since: datetime | None) -> bool:
     """Tell whether the crawl begun at `since` has asked for the tag and stored what it names."""
     tag = known.tags.get(name)
@@ -279,9 +289,9 @@ def plan_changes(known: KnownRepository, observed: ObservedRepository, at: datet
         if digest in observed.artifacts:
             continue
         artifact = known.artifacts.get(digest)
-        if artifact is not None and artifact.is_present:
-            still_there.append(digest)
-        else:  # its bytes are stored already, from elsewhere or from before it was absent
+        if artifact is not None and (artifact.is_present or not needs_manifest(artifact)):
+            still_there.append(digest)  # or there again: its manifest, or why it has none, is what it was
+        else:  # its bytes are stored already, from elsewhere
             present.append(ArtifactChange(digest, Discovery.TAG))
     listed = observed.listed_tags
     return RepositoryChanges(
@@ -328,6 +338,7 @@ def is_news(known: KnownRepository, changes: RepositoryChanges) -> bool:
         or changes.absent
         or changes.absent_tags
         or changes.is_absent
+        or any(not known.artifacts[digest].is_present for digest in changes.observed)
         or any(_is_tag_news(known.tags.get(tag.name), tag) for tag in changes.tags)
     )
 

@@ -17,7 +17,7 @@ from graph.store.changes import Discovery, Failure, Told
 from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import Look
-from graph.sync.plan import Question, is_seen_since, needs_manifest, question_of
+from graph.sync.plan import Question, is_refusal_known, is_seen_since, needs_manifest, question_of
 
 # What a HEAD of a tag answers on registries that only know GET (Nexus: 404).
 _HEAD_REFUSALS = frozenset({RegistryUnknownError.code, RegistryUnsupportedError.code})
@@ -84,29 +84,36 @@ async def observe_named(
 
     Where that takes long some are left out, for the next batch.
 
-    One that was listed with its digest is not asked for. A tag that is listed and answers 404 is there and
-    cannot be read; one that is not listed is not there.
+    One that was listed with its digest is not asked for. One that HEAD refuses as a GET has before is got
+    only where a GET of another has just given what HEAD refused: there a refusal says nothing. A tag that is
+    listed and answers 404 is there and cannot be read; one that is not listed is not there.
     """
     tags: dict[TagName, Digest | Failure] = {
         tag.name: digest for tag in listed if (digest := _believable(tag.digest)) is not None
     }
     waiting = deque(tag.name for tag in listed if tag.name not in tags)
     left: deque[TagName] = deque()  # to be got once the batch has room
+    doubted: deque[TagName] = deque()  # refused by HEAD, as by a GET before
 
     def is_late() -> bool:
         return bool(tags) and look.is_late
 
     async with look.batch() as batch:
         while (waiting or left) and not is_late():
-            for names, function in ((left, _get_tag), (waiting, _observe_tag)):
+            for names, see in (
+                (left, partial(_get_tag, look, batch, tags, left)),
+                (waiting, partial(_observe_tag, look, batch, tags, left, doubted)),
+            ):
                 await drain(
                     names,
-                    partial(function, look, batch, tags, left),
+                    see,
                     at_once=MAX_TASKS,
                     until=lambda: batch.is_full or is_late(),
                 )
             if batch.is_full:
                 await batch.flush()
+        if look.upstream.refuses_heads:
+            await _get_tags(look, batch, tags, doubted)
         await _get_news(look, batch, tags)
         await batch.complete()
         for name, seen in tags.items():
@@ -129,21 +136,34 @@ def told_of(entry: ListedTag | ListedManifest) -> Told | None:
 
 
 async def _observe_tag(
-    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], left: deque[TagName], name: TagName
+    look: Look,
+    batch: Batch,
+    tags: dict[TagName, Digest | Failure],
+    left: deque[TagName],
+    doubted: deque[TagName],
+    name: TagName,
 ) -> None:
-    counts_pulls = look.upstream.client.dialect.counts_pulls
-    if question_of(look.known, name, counts_pulls=counts_pulls) is Question.HEAD:
-        head = await look.patience.ask(look.upstream.client.head_manifest(look.name, name))
+    upstream = look.upstream
+    is_refused = False
+    if question_of(look.known, name, counts_pulls=upstream.client.dialect.counts_pulls) is Question.HEAD:
+        head = await look.patience.ask(upstream.client.head_manifest(look.name, name))
         if isinstance(head, Failure):
-            if head.code not in _HEAD_REFUSALS:
+            is_refused = head.code in _HEAD_REFUSALS
+            is_known = is_refused and is_refusal_known(look.known, name, head)
+            if is_known:
+                doubted.append(name)
+            if is_known or not is_refused:
                 tags[name] = head
                 return
-        elif (digest := _believable(head.digest)) is not None:
-            tags[name] = digest
-            return
         else:
+            upstream.refuses_heads = False
+            if (digest := _believable(head.digest)) is not None:
+                tags[name] = digest
+                return
             look.tally.heads_without_digest += 1
     await _get_tag(look, batch, tags, left, name)
+    if is_refused and isinstance(tags.get(name), str):
+        upstream.refuses_heads = True
 
 
 def _believable(digest: Digest | None) -> Digest | None:
@@ -179,7 +199,13 @@ async def _get_news(look: Look, batch: Batch, tags: dict[TagName, Digest | Failu
     for digest in unknown:
         del batch.artifacts[digest]
     # A header that is wrong, or a tag that moved since.
-    left = deque(name for name, digest in named.items() if digest in unknown)
+    await _get_tags(look, batch, tags, deque(name for name, digest in named.items() if digest in unknown))
+
+
+async def _get_tags(
+    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], left: deque[TagName]
+) -> None:
+    """Get each, one after the other: there are few."""
     while left:
         if batch.is_full:
             await batch.flush()

@@ -34,8 +34,11 @@ async def observe_children(look: Look, seen_before: set[Digest]) -> None:
             return
         look.asked.update(wanted)
         absent = [digest for digest in wanted if _is_absent(look, digest)]
-        there = set(await look.ask_whether_there(absent))
-        await _get(look, [d for d in wanted if d in there or d not in absent], Discovery.CHILD)
+        there = await look.ask_whether_there(absent)
+        await look.settle()
+        artifacts, gone = look.known.artifacts, set(absent).difference(there)
+        bare = [d for d in wanted if d not in gone and needs_manifest(artifacts.get(d))]
+        await _get(look, bare, Discovery.CHILD)
         await look.load()
 
 

@@ -345,6 +345,29 @@ async def test_head_without_digest(rig: Rig) -> None:
     assert before == rig.dump()
 
 
+async def test_tags_that_are_not_there(rig: Rig) -> None:
+    """A tag that is listed and answers 404 is got once; from then on it costs its HEAD, until it is there."""
+    rig.registry.supports_referrers = False
+    gone = image("a")
+    push(rig.registry, "web", gone, "v1", "v2")
+    push(rig.registry, "web", image("b"), "v3")
+    await rig.crawl()
+    del rig.registry.repositories["web"].manifests[gone.digest]
+    lists = {"PING": 1, "CATALOG": 1, "TAGS": 1}
+    spent, _ = await rig.spend()
+    assert {**lists, "MANIFEST_HEAD": 4, "MANIFEST_GET": 2} == spent  # one HEAD of what they named
+    for _ in range(2):
+        rig.restart()
+        spent, report = await rig.spend()
+        assert {**lists, "MANIFEST_HEAD": 3, "REFERRERS": 1} == spent
+        assert {"REGISTRY_UNKNOWN": 2} == report.trouble_counts
+    push(rig.registry, "web", gone)
+    spent, report = await rig.spend()
+    assert {**lists, "MANIFEST_HEAD": 3} == spent
+    assert {} == report.trouble_counts
+    assert [] == rig.recount()
+
+
 async def test_a_new_process(rig: Rig) -> None:
     """A new process knows what is stored; it asks once more whether there is a referrers API."""
     rig.registry.supports_referrers = False

@@ -5,7 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
-from builders import Built, make_artifact, make_blob, make_image, make_index, make_layer, make_sbom
+from builders import (
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Built,
+    make_artifact,
+    make_blob,
+    make_image,
+    make_index,
+    make_layer,
+    make_sbom,
+)
 from fakes.sync_rig import Rig, image, push
 from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.sample import Answer, Request
@@ -14,7 +24,6 @@ from graph.sync.plan import MAX_INDEX_DEPTH, MAX_REFERRER_DEPTH
 
 pytestmark = pytest.mark.anyio
 
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 DAY = 86_400
 
 
@@ -345,6 +354,30 @@ async def test_a_malformed_manifest(rig: Rig, data: bytes) -> None:
     assert [] == rig.recount()
 
 
+async def test_a_refused_manifest_that_comes_back(rig: Rig) -> None:
+    """Why it was refused is known when it is pushed again, by a tag or in an index; nobody asks again."""
+    rig.registry.supports_referrers = False
+    bad = make_blob(b'{"schemaVersion":2,"schemaVersion":2}', OCI_MANIFEST)
+    index = make_index([bad, image("a")])
+    push(rig.registry, "web", bad, "v1")
+    push(rig.registry, "app", index, "v1")
+    await rig.crawl()
+    for name, built in (("web", bad), ("app", index), ("app", bad)):
+        rig.registry.delete_manifest(name, built.digest)
+    await rig.crawl()
+    assert bad.digest in rig.artifacts("web", present=False)
+    assert bad.digest in rig.artifacts("app", present=False)
+    push(rig.registry, "web", bad, "v1")
+    push(rig.registry, "app", index, "v1")
+    for _ in range(2):
+        spent, _ = await rig.spend()
+        assert "MANIFEST_GET" not in spent
+        for name in ("web", "app"):
+            assert "MALFORMED_MANIFEST" == error_of(rig, name, bad.digest)
+            assert bad.digest in rig.artifacts(name)
+    assert [] == rig.recount()
+
+
 async def test_a_manifest_that_is_too_large(rig: Rig) -> None:
     """Of a manifest that is too large the tag is known once HEAD told the digest; then nobody asks again."""
     rig.registry.supports_referrers = False
@@ -391,14 +424,26 @@ async def test_a_head_that_lies_about_its_digest(rig: Rig) -> None:
     assert {built: ""} == rig.artifacts("web")
 
 
-async def test_a_registry_that_knows_no_head(rig: Rig) -> None:
-    """Where HEAD is a 404 and GET works (Nexus), tags are fetched."""
-    built = push(rig.registry, "web", image("a"), "v1")
+@pytest.mark.parametrize("refusal", [404, 405])
+async def test_a_registry_that_knows_no_head(rig: Rig, refusal: int) -> None:
+    """Where HEAD is a 404 and GET works (Nexus), tags are fetched, at every crawl; one that is mended too."""
+    rig.registry.supports_referrers = False
+    good, broken = image("a"), image("b")
+    push(rig.registry, "web", broken, "broken")
+    push(rig.registry, "web", good, "v1")
+    del rig.registry.repositories["web"].manifests[broken.digest]
+    rig.registry.faults = lambda request: refusal if request.method == "HEAD" else None
     await rig.crawl()
-    rig.registry.faults = lambda request: 404 if request.method == "HEAD" else None
+    for _ in range(2):
+        spent, report = await rig.spend()
+        assert {"PING": 1, "CATALOG": 1, "TAGS": 1, "MANIFEST_HEAD": 2, "MANIFEST_GET": 2} == spent
+        assert {"REGISTRY_UNKNOWN": 1} == report.trouble_counts
+        assert {"broken": None, "v1": good.digest} == rig.tags("web")
+    push(rig.registry, "web", broken)
+    rig.restart()
     report = await rig.crawl()
     assert {} == report.trouble_counts
-    assert {"v1": built} == rig.tags("web")
+    assert {"broken": broken.digest, "v1": good.digest} == rig.tags("web")
 
 
 async def test_a_tag_named_by_another_algorithm(rig: Rig) -> None:

@@ -28,6 +28,7 @@ from graph.sync.plan import (
     ObservedRepository,
     Question,
     is_news,
+    is_refusal_known,
     needs_manifest,
     plan_changes,
     plan_children,
@@ -40,6 +41,9 @@ from graph.sync.plan import (
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 NOTHING: frozenset[Digest] = frozenset()
+DENIED = Failure(RegistryDeniedError.code, "no")
+UNKNOWN = Failure(RegistryUnknownError.code, "no")
+MALFORMED = Failure(MalformedManifestError.code, "no")
 
 
 def digest(name: str) -> Digest:
@@ -220,6 +224,22 @@ def test_roots(artifacts: dict[str, KnownArtifact], tags: dict[str, Any], expect
     assert set(expected) == roots_of(known(artifacts, tags))
 
 
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        (None, False),
+        (KnownTag(digest("a"), None), False),
+        (KnownTag(digest("a"), UNKNOWN.code), True),
+        (KnownTag(None, UNKNOWN.code), True),
+        (KnownTag(None, DENIED.code), False),
+    ],
+)
+def test_a_refusal_that_is_known(tag: KnownTag | None, expected: bool) -> None:
+    """A HEAD is believed where a GET has said the same; of another tag HEAD itself may be refused."""
+    tags: dict[str, str | None | KnownTag] = {} if tag is None else {"v1": tag}
+    assert expected == is_refusal_known(known(tags=tags), TagName("v1"), UNKNOWN)
+
+
 def test_roots_asked_for_are_not_asked_again() -> None:
     """In one look a root is asked for once."""
     assert set() == roots_of(known({"a": artifact()}), asked="a")
@@ -323,10 +343,6 @@ def test_unlisted(fields: dict[str, Any], listed: str, tags: dict[str, Any], exp
 
 # Changes.
 
-DENIED = Failure(RegistryDeniedError.code, "no")
-UNKNOWN = Failure(RegistryUnknownError.code, "no")
-MALFORMED = Failure(MalformedManifestError.code, "no")
-
 
 def changes_of(repository: KnownRepository, **observed: Any) -> RepositoryChanges:
     return plan_changes(repository, ObservedRepository(**observed), NOW)
@@ -401,12 +417,22 @@ def test_an_artifact_that_was_stored_elsewhere() -> None:
     assert (ArtifactChange(digest("a"), Discovery.TAG),) == changes.present
 
 
-def test_an_artifact_that_comes_back() -> None:
-    """An absent artifact that a tag names is present again."""
-    repository = known({"a": artifact(absent_at=NOW)})
-    changes = changes_of(repository, tags={TagName("v1"): digest("a")})
-    assert (ArtifactChange(digest("a"), Discovery.TAG),) == changes.present
-    assert () == changes.observed
+@pytest.mark.parametrize(
+    ("facts", "is_kept"),
+    [
+        ({}, True),
+        ({"has_manifest": False, "error_code": MALFORMED.code}, True),
+        ({"has_manifest": False, "error_code": DENIED.code}, False),
+        ({"has_manifest": False}, False),
+    ],
+)
+def test_an_artifact_that_comes_back(facts: dict[str, Any], is_kept: bool) -> None:
+    """An absent artifact that answers is there again; its manifest, or what refuses it, stays."""
+    repository = known({"a": artifact(absent_at=NOW, **facts)})
+    changes = changes_of(repository, answered=digests("a"))
+    assert (digests("a") if is_kept else ()) == changes.observed
+    assert (() if is_kept else (ArtifactChange(digest("a"), Discovery.TAG),)) == changes.present
+    assert is_news(repository, changes)
 
 
 def test_an_artifact_with_a_failure() -> None:
