@@ -206,6 +206,13 @@ class RegistryUnreachableError(RegistryError):
     retryable = True
 
 
+class RegistryUntrustedError(RegistryUnreachableError):
+    """The registry has a certificate that is not trusted here."""
+
+    code = "REGISTRY_UNTRUSTED"
+    retryable = False
+
+
 class RegistryFailedError(RegistryError):
     """The registry answered with an error of its own (5xx)."""
 

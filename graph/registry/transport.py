@@ -28,7 +28,12 @@ from aiohttp.client_middlewares import ClientHandlerType
 from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
-from graph.errors import RegistryError, RegistryProtocolError, RegistryUnreachableError
+from graph.errors import (
+    RegistryError,
+    RegistryProtocolError,
+    RegistryUnreachableError,
+    RegistryUntrustedError,
+)
 from graph.registry.layouts.transport import MalformedLayoutError, UnreadableLayoutError
 from graph.registry.origin import AddressGuard
 
@@ -53,12 +58,16 @@ class RefusedHandshakeError(aiohttp.ClientError):
     """The registry found fault with our side of the TLS handshake, which TLS 1.3 tells after its end."""
 
 
+class UntrustedError(httpx.ConnectError):
+    """The other side's certificate is not trusted."""
+
+
 # The first row that fits counts, so subclasses stand before their bases.
 _TRANSLATIONS: tuple[tuple[type[BaseException], type[httpx.TransportError], str], ...] = (
     (ForbiddenAddressError, httpx.UnsupportedProtocol, "leads to an address that only an operator may name"),
     (
         aiohttp.ClientConnectorCertificateError,
-        httpx.ConnectError,
+        UntrustedError,
         "has a TLS certificate that is not trusted",
     ),
     (
@@ -101,7 +110,11 @@ def _translate(error: BaseException) -> httpx.TransportError:
 def explain_failure(error: httpx.HTTPError | httpx.InvalidURL) -> tuple[type[RegistryError], str]:
     """What the failure of any httpx transport means, and a text that continues "the registry …"."""
     wrong = (httpx.ProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL)
-    kind = RegistryProtocolError if isinstance(error, wrong) else RegistryUnreachableError
+    kind: type[RegistryError] = RegistryUnreachableError
+    if isinstance(error, wrong):
+        kind = RegistryProtocolError
+    elif isinstance(error, UntrustedError):
+        kind = RegistryUntrustedError
     # Only our own transports' texts are known to hold no URL.
     is_ours = str(error) in _REASONS or isinstance(error, MalformedLayoutError | UnreadableLayoutError)
     reason = str(error) if is_ours else f"could not be asked ({type(error).__name__})"

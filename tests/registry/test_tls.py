@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fakes.hostile import HostileServer, respond
-from graph.errors import RegistryUnreachableError, SettingsError
+from graph.errors import RegistryUnreachableError, RegistryUntrustedError, SettingsError
 from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
 from graph.settings import RegistrySettings, load_settings
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 # A certificate of 127.0.0.1 with its key, and the authority for it.
 CERTIFICATE = Path(__file__).parent / "self_signed.pem"
 ONCE = RetryPolicy(attempts=1)
+THRICE = RetryPolicy(attempts=3, wait_initial=0, wait_max=0, wait_jitter=0)
 
 
 def serve(*, wants_certificate: bool = False) -> HostileServer:
@@ -37,6 +38,27 @@ async def test_unknown_authority() -> None:
         with pytest.raises(RegistryUnreachableError, match="certificate"):
             await client.ping()
         assert [] == server.asked
+
+
+async def test_no_retry_brings_trust() -> None:
+    """A certificate that is not trusted is not looked at twice for one request, and the error says so."""
+    async with (
+        serve() as server,
+        RegistryClient(RegistrySettings(url=server.url), retries=THRICE) as client,
+    ):
+        with pytest.raises(RegistryUntrustedError, match="certificate that is not trusted"):
+            await client.ping()
+        assert 1 == client.ledger.total
+
+
+async def test_no_answer_is_asked_for_again() -> None:
+    """Where nobody listens, all attempts are made: what is not a matter of trust may pass."""
+    async with serve() as server:
+        settings = RegistrySettings(url=server.url, ca_file=CERTIFICATE)
+    async with RegistryClient(settings, retries=THRICE) as client:
+        with pytest.raises(RegistryUnreachableError):
+            await client.ping()
+        assert 3 == client.ledger.total
 
 
 async def test_named_authority() -> None:
