@@ -58,6 +58,9 @@ IDENTITY_TOKEN_USER = "<token>"
 # Azure's convention for the same, since `docker login` wants a user (Azure/acr, docs/AAD-OAuth.md). The
 # registry takes it for a grant of its published interface, and never as Basic on its own paths.
 AZURE_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
+# Ours: the password is a Bearer token for the registry itself, sent as it is (docker/cli, types.AuthConfig:
+# `registrytoken`).
+REGISTRY_TOKEN_USER = "<registry-token>"
 # Ours: the password is a token of Microsoft Entra ID, to be exchanged for a refresh token (`entra.py`).
 ENTRA_TOKEN_USER = "<entra>"
 CLIENT_ID = "ocigraph"
@@ -85,9 +88,23 @@ class Credentials:
         """The password is a token of Microsoft Entra ID, good for nothing but to be exchanged."""
         return self.username == ENTRA_TOKEN_USER
 
+    @property
+    def is_registry_token(self) -> bool:
+        """The password is a Bearer token, good for the registry only."""
+        return self.username == REGISTRY_TOKEN_USER
+
+    @property
+    def is_user(self) -> bool:
+        """A user and a password, which may be sent as such."""
+        return not (self.is_identity_token or self.is_entra_token or self.is_registry_token)
+
     def authorization(self) -> str:
         """The value of a Basic Authorization header (RFC 7617), in UTF-8."""
         return "Basic " + base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def bearer(self) -> str:
+        """The value of a Bearer Authorization header (RFC 6750), where the password is a token."""
+        return f"Bearer {self.password}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +121,12 @@ class Bearer:
     scope: str | None
 
 
-Scheme: TypeAlias = Basic | Bearer
+@dataclass(frozen=True, slots=True)
+class GivenBearer:
+    """The registry wants a token, and we were given one: no token server is asked."""
+
+
+Scheme: TypeAlias = Basic | Bearer | GivenBearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +152,8 @@ def choose_scheme(
     refusal = "asks for a kind of authentication that is not known here"
     for challenge in challenges:
         if challenge.scheme == "bearer":
+            if credentials is not None and credentials.is_registry_token:
+                return GivenBearer()
             try:
                 realm = pin_realm(challenge.parameters.get("realm", ""), origin, token_hosts)
             except ValueError as error:
@@ -138,7 +162,7 @@ def choose_scheme(
             service, scope = challenge.parameters.get("service"), challenge.parameters.get("scope")
             return Bearer(realm, service or None, scope or None)
     if any(challenge.scheme == "basic" for challenge in challenges):
-        if credentials is not None and not (credentials.is_identity_token or credentials.is_entra_token):
+        if credentials is not None and credentials.is_user:
             return Basic()
         refusal = "asks for a user and password, and the settings have none"
     raise ValueError(refusal)

@@ -1,8 +1,8 @@
 """Read who we are out of Docker's `config.json` and containers' `auth.json`.
 
-Sources: docker/cli, cli/config/configfile; containers-auth.json(5). Both hold `auths`, `credHelpers` and
-`credsStore`, keyed by registry: `host[:port]`, with a scheme and path in Docker's oldest entries
-(`https://index.docker.io/v1/`), with a namespace or repository behind it in containers'.
+Sources: docker/cli, cli/config/configfile and types; containers-auth.json(5). Both hold `auths`,
+`credHelpers` and `credsStore`, keyed by registry: `host[:port]`, with a scheme and path in Docker's oldest
+entries (`https://index.docker.io/v1/`), with a namespace or repository behind it in containers'.
 
 Rules of this file: pure, bytes in and values out; which entry is meant is decided here, what a helper says
 elsewhere. An entry that cannot be read is as if it were not there, but a file that cannot be is an error:
@@ -13,11 +13,12 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from graph.registry.auth import IDENTITY_TOKEN_USER, Credentials
+from graph.registry.auth import IDENTITY_TOKEN_USER, REGISTRY_TOKEN_USER, Credentials
+from graph.registry.origin import DEFAULT_PORTS
 
 # Bytes of such a file that are read. Some tools keep hundreds of logins in one; each has a few hundred.
 MAX_AUTH_FILE_BYTES = 4 * 1024 * 1024
@@ -27,6 +28,9 @@ _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 # What Docker calls its own registry, in its configuration and in references.
 _DOCKER_HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
+# What helpers are asked for there, in this order: `docker login` keeps the login under the first
+# (docker/cli, registry.IndexServer), `podman login` under the second.
+_DOCKER_HUB_SERVERS = ("https://index.docker.io/v1/", "docker.io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +41,50 @@ class AuthFile:
     helpers: Mapping[str, str] = field(default_factory=dict)
     store: str | None = None
 
-    def choose(self, registry: str, repository: str | None = None) -> Credentials | str | None:
+    def choose(
+        self, registry: str, repository: str | None = None, *, scheme: str = "https"
+    ) -> Credentials | str | None:
         """The login for a repository, or the name of the helper that knows it; None for nobody.
+
+        `registry` is `host[:port]`, and `scheme` says which port is meant where it has none.
 
         A helper for the registry comes before the store of all, and that before what the file itself holds;
         among those the longest key that fits decides, as in containers-auth.json(5).
         """
-        if helper := next((self.helpers[key] for key in _keys(registry, None) if key in self.helpers), None):
+        names = _names(registry, scheme)
+        if helper := next((self.helpers[name] for name in names if name in self.helpers), None):
             return helper
         if self.store is not None:
             return self.store
-        found = (self.logins[key] for key in _keys(registry, repository) if key in self.logins)
+        found = (self.logins[key] for key in _keys(names, repository) if key in self.logins)
         return next(found, None)
 
 
-def _keys(registry: str, repository: str | None) -> Iterator[str]:
+def servers_of(registry: str) -> tuple[str, ...]:
+    """What a helper is asked for, one after the other until it knows one: what tools store a login under."""
+    return _DOCKER_HUB_SERVERS if registry.removesuffix(":443") in _DOCKER_HUB else (registry,)
+
+
+def _names(registry: str, scheme: str) -> list[str]:
+    """What the registry may be called in a file: as it is here first, then with or without its port."""
+    port = f":{DEFAULT_PORTS[scheme]}"
+    host = registry.removesuffix(port)
     names = [registry]
-    if registry in _DOCKER_HUB:
-        names += sorted(_DOCKER_HUB - {registry})
-    for name in names:
-        path = f"{name}/{repository}" if repository else name
-        while path != name:
-            yield path
-            path = path.rpartition("/")[0]
-        yield name
+    if host != registry:
+        names.append(host)
+    elif re.search(r":[0-9]+$", registry) is None:
+        names.append(f"{registry}{port}")
+    if host in _DOCKER_HUB:
+        names += sorted(_DOCKER_HUB - {host})
+    return names
+
+
+def _keys(names: Sequence[str], repository: str | None) -> Iterator[str]:
+    path = f"/{repository}" if repository else ""
+    while path:
+        yield from (f"{name}{path}" for name in names)
+        path = path.rpartition("/")[0]
+    yield from names
 
 
 def parse_auth_file(data: bytes) -> AuthFile:
@@ -102,15 +126,20 @@ def _normalise(key: str) -> str:
     """The key without scheme and without the `/v1/` or `/v2/` that old entries end with."""
     _, scheme, rest = key.partition("://")
     host, slash, path = (rest if scheme else key).partition("/")
-    path = path.strip("/")
-    if scheme and re.fullmatch(r"v[12]", path):
+    # Without a scheme it is only the last slash that tells an API from a namespace called `v2`.
+    if re.fullmatch(r"v[12]/" if not scheme else r"v[12]/?", path):
         path = ""
+    path = path.strip("/")
     return f"{host.lower()}/{path}" if slash and path else host.lower()
 
 
 def _parse_login(entry: Any) -> Credentials | None:
     if not isinstance(entry, dict):
         return None
+    given = entry.get("registrytoken")
+    if isinstance(given, str) and given:
+        # It becomes a header: what could end one is no token.
+        return Credentials(REGISTRY_TOKEN_USER, given) if re.fullmatch(r"[\x21-\x7e]+", given) else None
     token = entry.get("identitytoken")
     if isinstance(token, str) and token:
         return Credentials(IDENTITY_TOKEN_USER, token)

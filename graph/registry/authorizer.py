@@ -15,6 +15,7 @@ from graph.registry.auth import (
     Basic,
     Bearer,
     Credentials,
+    GivenBearer,
     Scheme,
     Token,
     choose_scheme,
@@ -62,19 +63,27 @@ class Authorizer:
         """The header to send at once, from what the registry asked for before; None if it never asked."""
         if request.login is not Login.CHALLENGE:
             credentials = await self._identify(request)
-            if credentials is None or request.login is Login.NONE:
+            # A token is for the registry, or for its token server; a vendor's API is neither.
+            if credentials is None or not credentials.is_user or request.login is Login.NONE:
                 return None
             if request.login is Login.BEARER:
-                return f"Bearer {credentials.password}"
+                return credentials.bearer()
             return credentials.authorization()
+        if self._scheme is None:
+            return None
+        # One file of logins may hold a token for one repository and a password for the next.
+        credentials = await self._identify(request)
         match self._scheme:
+            case Basic():
+                return (
+                    credentials.authorization() if credentials is not None and credentials.is_user else None
+                )
+            case _ if credentials is not None and credentials.is_registry_token:
+                return credentials.bearer()
             case Bearer() as bearer:
                 scope = self._learned_scopes.get(request.scope, request.scope)
                 return await self._obtain(request, bearer, scope, refused=None)
-            case Basic():
-                credentials = await self._identify(request)
-                return None if credentials is None else credentials.authorization()
-            case _:
+            case GivenBearer():
                 return None
 
     async def answer(self, request: Request, reply: Reply, sent: str | None) -> str:
@@ -95,9 +104,12 @@ class Authorizer:
             scope = choose_scope(request.scope, scheme.scope)
             self._learn(request.scope, scope)
             offer = await self._obtain(request, scheme, scope, refused=sent)
+        elif credentials is None:
+            offer = ""  # never: `choose_scheme` takes these only where there are credentials
+        elif isinstance(scheme, GivenBearer):
+            offer = credentials.bearer()
         else:
-            # `choose_scheme` takes Basic only where there are credentials.
-            offer = credentials.authorization() if credentials is not None else ""
+            offer = credentials.authorization()
         if not offer or offer == sent:
             raise request.error(RegistryDeniedError, "refuses the credentials", http_status=401)
         return offer

@@ -14,7 +14,7 @@ from typing import Protocol
 from graph.errors import SettingsError
 from graph.places import name_of_place
 from graph.registry.auth import Credentials
-from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file
+from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file, servers_of
 from graph.registry.credential_helper import ask_helper
 from graph.settings import IdentityProvider, RegistrySettings
 
@@ -63,10 +63,14 @@ class FileIdentity:
         registry: str,
         clock: Callable[[], datetime],
         ask: Ask = ask_helper,
+        *,
+        scheme: str = "https",
     ) -> None:
+        """`registry` is `host[:port]` of a URL with this scheme."""
         self._path = path
         self._file = file
         self._registry = registry
+        self._scheme = scheme
         self._clock = clock
         self._ask = ask
         self._lock = asyncio.Lock()
@@ -74,16 +78,23 @@ class FileIdentity:
 
     async def identify(self, repository: str | None) -> Identity:
         """The entry that fits best, or what the helper says, which is asked now and then."""
-        chosen = self._file.choose(self._registry, repository)
+        chosen = self._file.choose(self._registry, repository, scheme=self._scheme)
         if not isinstance(chosen, str):
             return Identity(ANONYMOUS if chosen is None else str(self._path), chosen)
         async with self._lock:
             now = self._clock()
             if self._told is None or now >= self._told[0]:
-                credentials = await self._ask(chosen, self._registry)
+                credentials = await self._ask_for_each(chosen)
                 source = f"docker-credential-{chosen} ({self._path})"
                 self._told = now + timedelta(seconds=HELPER_LIFETIME), Identity(source, credentials)
             return self._told[1]
+
+    async def _ask_for_each(self, helper: str) -> Credentials | None:
+        for server in servers_of(self._registry):
+            credentials = await self._ask(helper, server)
+            if credentials is not None:
+                return credentials
+        return None
 
 
 def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> IdentitySource:
@@ -102,7 +113,9 @@ def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> 
     if settings.auth_file is not None:
         # Whatever we call it, who logged in did so at a host.
         host = name_of_place(settings.url)
-        return FileIdentity(settings.auth_file, read_auth_file(settings.auth_file), host, clock)
+        scheme = "http" if settings.url.startswith("http://") else "https"
+        logins = read_auth_file(settings.auth_file)
+        return FileIdentity(settings.auth_file, logins, host, clock, scheme=scheme)
     return FixedIdentity(ANONYMOUS, None)
 
 

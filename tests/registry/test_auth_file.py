@@ -27,6 +27,9 @@ def read(**document: Any) -> AuthFile:
         ({"username": "alice", "password": "secret"}, Credentials("alice", "secret")),
         ({"identitytoken": "refresh"}, Credentials("<token>", "refresh")),
         ({**packed("0000:x"), "identitytoken": "refresh"}, Credentials("<token>", "refresh")),
+        ({"registrytoken": "bearer"}, Credentials("<registry-token>", "bearer")),
+        ({**packed("alice:x"), "registrytoken": "bearer"}, Credentials("<registry-token>", "bearer")),
+        ({"registrytoken": "a\r\nHost: b"}, None),
         (packed("alice"), None),
         (packed("alice:"), None),
         (packed(":secret"), None),
@@ -50,13 +53,18 @@ def test_entry(entry: object, expected: Credentials | None) -> None:
         ("https://registry.example/v2/", "registry.example"),
         ("http://localhost:5000", "localhost:5000"),
         ("Registry.Example:443", "registry.example:443"),
+        ("registry.example:443", "registry.example"),
+        ("registry.example", "registry.example:443"),
+        ("registry.example/v2/", "registry.example"),
+        ("index.docker.io/v1/", "docker.io"),
+        ("docker.io", "docker.io:443"),
         ("https://index.docker.io/v1/", "docker.io"),
         ("https://index.docker.io/v1/", "registry-1.docker.io"),
         ("docker.io", "registry-1.docker.io"),
     ],
 )
 def test_key(key: str, registry: str) -> None:
-    """A key may have a scheme and the path of an API; Docker's own registry has several names."""
+    """A key may have a scheme, an API's path and the usual port; Docker's own registry has several names."""
     found = read(auths={key: packed("alice:secret")}).choose(registry)
 
     assert Credentials("alice", "secret") == found
@@ -78,6 +86,16 @@ def test_longest_key_decides(repository: str | None, expected: str) -> None:
     )
 
     assert Credentials(expected, "x") == file.choose("registry.example", repository)
+
+
+def test_port_by_scheme() -> None:
+    """Which port is left out depends on the scheme; a namespace may be called as an API is."""
+    file = read(auths={"a.example:443": packed("tls:x"), "b.example/v2": packed("team:x")})
+
+    assert [None, Credentials("tls", "x")] == [
+        file.choose("a.example", scheme=each) for each in ("http", "https")
+    ]
+    assert [None, Credentials("team", "x")] == [file.choose("b.example", each) for each in (None, "v2/app")]
 
 
 def test_helpers_come_first() -> None:
@@ -105,7 +123,7 @@ def test_nobody() -> None:
     file = read(auths={"registry.example": packed("alice:secret")})
 
     assert [None] * 3 == [
-        file.choose(name) for name in ("registry.example.evil", "xregistry.example", "registry.example:443")
+        file.choose(name) for name in ("registry.example.evil", "xregistry.example", "registry.example:8443")
     ]
 
 

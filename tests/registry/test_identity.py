@@ -2,19 +2,23 @@
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from fakes.scripted import Answer, ScriptedRegistry, answer_error
-from graph.errors import SettingsError
+from fakes.scripted import Answer, Asked, ScriptedRegistry, answer_error, answer_json
+from graph.errors import RegistryDeniedError, SettingsError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName
+from graph.places import name_of_place
 from graph.registry.auth import Credentials
-from graph.registry.auth_file import AuthFile
+from graph.registry.auth_file import AuthFile, parse_auth_file
 from graph.registry.client import RegistryClient
+from graph.registry.credential_helper import ask_helper
 from graph.registry.identity import ANONYMOUS, HELPER_LIFETIME, FileIdentity, Identity, open_identity
 from graph.settings import RegistrySettings
 
@@ -77,6 +81,35 @@ async def test_helper_is_asked_now_and_then() -> None:
     assert [("pass", "registry.example")] * 2 == asked
 
 
+@pytest.mark.parametrize("url", ["https://docker.io", "https://index.docker.io", "registry-1.docker.io:443"])
+@pytest.mark.parametrize("kept_as", ["https://index.docker.io/v1/", "docker.io"])
+@pytest.mark.parametrize("key", ["credsStore", "credHelpers"])
+async def test_helper_knows_docker_hub_by_an_old_name(
+    url: str, kept_as: str, key: str, tmp_path: Path
+) -> None:
+    """`docker login` keeps Docker Hub's login by the address of its old index, `podman login` by its name."""
+    program = tmp_path / "docker-credential-desktop"
+    program.write_text(
+        f"""#!/bin/sh
+        read server
+        if [ "$server" != {kept_as} ]; then echo credentials not found; exit 1; fi
+        echo '{{"ServerURL": "", "Username": "alice", "Secret": "secret"}}'
+        """
+    )
+    program.chmod(0o755)
+    file = parse_auth_file(
+        json.dumps({key: "desktop" if key == "credsStore" else {kept_as: "desktop"}}).encode()
+    )
+
+    async def ask(name: str, server: str) -> Credentials | None:
+        return await ask_helper(name, server, find=lambda _: program)
+
+    host = name_of_place(RegistrySettings(url=url).url)
+    told = await FileIdentity(Path("config.json"), file, host, now, ask).identify("library/nginx")
+
+    assert Credentials("alice", "secret") == told.credentials
+
+
 @pytest.mark.parametrize("content", [None, "not JSON: s3cret"])
 def test_a_file_that_cannot_be_used(content: str | None, tmp_path: Path) -> None:
     """A file that was named and cannot be used is the operator's mistake, told without what is in it."""
@@ -112,3 +145,73 @@ async def test_each_repository_as_who_may_read_it(tmp_path: Path) -> None:
     sent = [(asked.target.split("/")[2], asked.headers.get("authorization")) for asked in registry.asked]
     team, everyone = f"Basic {basic('team:x')}", f"Basic {basic('all:x')}"
     assert [("team", None), ("team", team), ("other", everyone), ("team", team)] == sent
+
+
+async def test_a_given_token_goes_as_it_is(tmp_path: Path) -> None:
+    """A `registrytoken` is sent to the registry that asks for a token, and to no token server.
+
+    Nor is it sent for a repository with a login of its own, nor that login as a token or as Basic.
+    """
+    entries = {
+        "registry.example": {"registrytoken": "given"},
+        "registry.example/team": {"auth": basic("team:x")},
+    }
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": entries}))
+    accepted = {"other": "Bearer given", "team/app": "Bearer issued"}
+    challenge = 'Bearer realm="https://registry.example/token",service="registry.example"'
+    refusal = answer_error(401, "UNAUTHORIZED", WWW_Authenticate=challenge)
+
+    def guard(name: str) -> Callable[[Asked], Answer]:
+        return lambda asked: Answer() if asked.headers.get("authorization") == accepted[name] else refusal
+
+    digest = Digest(f"sha256:{'a' * 64}")
+    script: dict[str, Any] = {f"/v2/{name}/manifests/{digest}": guard(name) for name in accepted}
+    script["/token"] = answer_json({"token": "issued", "expires_in": 300})
+    registry = ScriptedRegistry(script)
+    client = RegistryClient(RegistrySettings(url=URL, auth_file=file), httpx.ASGITransport(registry))
+    async with client:
+        for name in ("other", "other", "team/app", "other"):
+            await client.head_manifest(RepositoryName(name), digest)
+
+    given, issued = "Bearer given", "Bearer issued"
+    assert [
+        *[("other", None), ("other", given), ("other", given)],
+        *[("team", None), ("/token", f"Basic {basic('team:x')}"), ("team", issued), ("other", given)],
+    ] == [
+        (
+            "/token" if asked.target.startswith("/token") else asked.target.split("/")[2],
+            asked.headers.get("authorization"),
+        )
+        for asked in registry.asked
+    ]
+
+
+@pytest.mark.parametrize("realm", ["https://evil.example/token", ""])
+async def test_a_given_token_needs_no_token_server(realm: str, tmp_path: Path) -> None:
+    """Whatever token server the registry names, a token that was given is for the registry alone."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"registry.example": {"registrytoken": "given"}}}))
+    refusal = answer_error(401, "UNAUTHORIZED", WWW_Authenticate=f'Bearer realm="{realm}"')
+    registry = ScriptedRegistry(
+        {"/v2/": lambda asked: Answer() if asked.headers.get("authorization") else refusal}
+    )
+    client = RegistryClient(RegistrySettings(url=URL, auth_file=file), httpx.ASGITransport(registry))
+    async with client:
+        await client.ping()
+
+    assert [None, "Bearer given"] == [asked.headers.get("authorization") for asked in registry.asked]
+
+
+async def test_a_given_token_is_no_password(tmp_path: Path) -> None:
+    """A token is never sent as a password, where the registry asks for one."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"registry.example": {"registrytoken": "given"}}}))
+    refusal = answer_error(401, "UNAUTHORIZED", WWW_Authenticate='Basic realm="registry"')
+    registry = ScriptedRegistry({"/v2/": refusal})
+    client = RegistryClient(RegistrySettings(url=URL, auth_file=file), httpx.ASGITransport(registry))
+    async with client:
+        with pytest.raises(RegistryDeniedError):
+            await client.ping()
+
+    assert [None] == [asked.headers.get("authorization") for asked in registry.asked]
