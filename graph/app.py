@@ -42,7 +42,7 @@ from graph.sync.crawl import Crawler
 from graph.sync.freshness import CacheControl, Demand, demand_of, parse_cache_control
 from graph.sync.refresh import Refresher
 from graph.sync.report import CrawlReport, Progress
-from graph.sync.selection import Selection
+from graph.sync.selection import select
 from graph.sync.upstream import Upstream
 from graph.sync.worker import Worker
 
@@ -79,7 +79,7 @@ async def open_parts(
         store = open_store(settings.store)
         stack.callback(store.close)
         dialects = [choose_dialect(each) for each in settings.registries]
-        selections = [Selection(each.include, each.exclude) for each in settings.registries]
+        selections = [select(each.name, each.include, each.exclude) for each in settings.registries]
         configured = [
             ConfiguredRegistry(each.name, each.url, dialect.name, not selection.is_everything)
             for each, dialect, selection in zip(settings.registries, dialects, selections, strict=True)

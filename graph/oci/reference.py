@@ -104,6 +104,13 @@ def parse_repository_name(text: str) -> RepositoryName:
     return RepositoryName(text)
 
 
+def complete_name(registry: RegistryName | None, name: str) -> str:
+    """The name that is meant by one that a person typed: at Docker Hub, told by its own names, what has no
+    namespace is an official image, and `nginx` is `library/nginx`, as docker has it.
+    """
+    return f"{_OFFICIAL}/{name}" if name and registry in _DOCKER_HUB and "/" not in name else name
+
+
 def _broken_rule(text: str) -> str:
     if not text:
         return "it is empty"
@@ -178,9 +185,7 @@ def parse_reference(text: str, configured: Sequence[RegistryName]) -> Reference:
         raise InvalidReferenceError(f"{text!r} ends where a digest should follow")
     if colon and not tag_text:
         raise InvalidReferenceError(f"{text!r} has no tag after ':'")
-    if registry in _DOCKER_HUB and "/" not in name:
-        name = f"{_OFFICIAL}/{name}"
-    repository = parse_repository_name(name)
+    repository = parse_repository_name(complete_name(registry, name))
     tag = parse_tag_name(tag_text) if colon else None
     digest = _parse_reference_digest(text, digest_text) if at else None
     if tag is None and digest is None:

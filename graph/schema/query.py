@@ -8,7 +8,13 @@ import strawberry
 
 from graph.errors import InputError, NotObservedError
 from graph.oci.digest import Digest
-from graph.oci.reference import Reference, RepositoryName, parse_reference, parse_repository_name
+from graph.oci.reference import (
+    Reference,
+    RepositoryName,
+    complete_name,
+    parse_reference,
+    parse_repository_name,
+)
 from graph.schema.artifact import Artifact
 from graph.schema.batches import Answer, Location
 from graph.schema.connections import Connection, Listed
@@ -149,7 +155,8 @@ def _parse_repository(
     ],
     registry: RegistryArgument = None,
 ) -> tuple[int, RepositoryName]:
-    return context.registries.by_name(registry).key, parse_repository_name(name)
+    row = context.registries.by_name(registry)
+    return row.key, parse_repository_name(complete_name(row.name, name))
 
 
 def _parse_artifact(

@@ -19,7 +19,7 @@ from graph.errors import (
     QueryTooCostlyError,
     UnknownMemberError,
 )
-from graph.oci.reference import LATEST, RegistryName, parse_reference, parse_repository_name
+from graph.oci.reference import LATEST, RegistryName, complete_name, parse_reference, parse_repository_name
 from graph.schema.context import Context, Registries
 from graph.store.filters import RepositoryFilter
 from graph.store.members import (
@@ -174,12 +174,13 @@ def _parse_repository(
 ) -> RepositoryPattern:
     first, slash, rest = text.partition("/")
     registry = first.lower() if slash and first.isascii() and first.lower() in keys else None
-    key = keys[names[0]] if registry is None else keys[RegistryName(registry)]
+    home = names[0] if registry is None else RegistryName(registry)
+    key = keys[home]
     name = text if registry is None else rest
     if "*" in name or "?" in name:
         RepositoryFilter(name=name)  # checks its length
         return RepositoryPattern(text, key, name, is_glob=True)
-    return RepositoryPattern(text, key, parse_repository_name(name), is_glob=False)
+    return RepositoryPattern(text, key, parse_repository_name(complete_name(home, name)), is_glob=False)
 
 
 async def find_set(context: Context, named: NamedSet, *, allows_absent: bool = False) -> FoundSet:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from graph.oci.reference import RepositoryName
+from graph.oci.reference import RegistryName, RepositoryName, complete_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,15 @@ class Selection:
     def admits(self, name: str) -> bool:
         """Whether the repository is read."""
         return (not self.include or _matches(name, self.include)) and not _matches(name, self.exclude)
+
+
+def select(registry: RegistryName, include: Iterable[str], exclude: Iterable[str]) -> Selection:
+    """What the settings of a registry choose; their names are meant as a person types them there."""
+
+    def complete(patterns: Iterable[str]) -> tuple[str, ...]:
+        return tuple(each if is_glob(each) else complete_name(registry, each) for each in patterns)
+
+    return Selection(complete(include), complete(exclude))
 
 
 def is_glob(pattern: str) -> bool:
