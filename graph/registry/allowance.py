@@ -10,7 +10,7 @@ held back before it is sent, since a request that is refused may count too. Two 
   GitLab (the latter without `X-`); every request counts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import httpx
@@ -38,6 +38,19 @@ class Allowance:
     resets_at: datetime | None = None
     counts_pulls_only: bool = False
     """Only a GET of a manifest counts."""
+
+    def after(self, before: "Allowance | None") -> "Allowance":
+        """What to go by now that this was read after `before`: answers overtake each other.
+
+        Within one window less is left, never more; and one that is over says nothing of the next.
+        """
+        if before is None or before.resets_at is None or self.resets_at is None:
+            return self
+        if self.resets_at < before.resets_at and self.resets_at <= self.observed_at:
+            return before
+        if self.resets_at == before.resets_at:
+            return replace(self, remaining=min(self.remaining, before.remaining))
+        return self
 
     def hold_until(self) -> datetime | None:
         """When the next request that counts may go out; None: now."""

@@ -13,7 +13,6 @@ origin than the one that asked for them. Only errors of this package leave.
 """
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from graph.registry.identity import IdentitySource
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.origin import AddressGuard, parse_origin, resolve_redirect
 from graph.registry.signer import Signer
+from graph.registry.throttle import Throttle
 from graph.registry.transport import explain_failure
 from graph.registry.wire import (
     MAX_ERROR_BYTES,
@@ -103,7 +103,7 @@ class Exchange:
         self._retries = retries
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
-        self._resume_at = -math.inf
+        self._throttle = Throttle(retries.retry_after_max)
         self._counted = 0  # requests under way that count towards the allowance
         self._answered = asyncio.Event()  # set for a moment by each of them
         self._authorizer = Authorizer(
@@ -116,7 +116,7 @@ class Exchange:
     @property
     def held_for(self) -> float:
         """Seconds for which no request goes out, by the server's own word; 0 where it has said nothing."""
-        wait = self._resume_at - asyncio.get_running_loop().time()
+        wait = self._throttle.held_for(asyncio.get_running_loop().time())
         if self.allowance is not None and not self.allowance.counts_pulls_only:
             until = self.allowance.hold_until()
             wait = max(wait, 0.0 if until is None else (until - self._clock()).total_seconds())
@@ -142,7 +142,7 @@ class Exchange:
             wait_jitter=policy.wait_jitter,
         ):
             with attempt:
-                return await self._ask_once(request)
+                return await self._ask_patiently(request)
         raise AssertionError("the last attempt returns or raises")
 
     def _wait_before_retry(self, error: Exception) -> bool | float:
@@ -151,8 +151,21 @@ class Exchange:
             return False
         retry_after = error.retry_after if isinstance(error, RegistryError) else None
         if retry_after is None:
-            return True
+            return not isinstance(error, RegistryThrottledError) or self._throttle.has_answered
         return retry_after if retry_after <= self._retries.retry_after_max else False
+
+    async def _ask_patiently(self, request: Request) -> Reply:
+        """The answer; where the registry refuses everybody and does not say how long, when it does again.
+
+        That counts as one attempt: whose turn it is to find out is chance.
+        """
+        while True:
+            try:
+                return await self._ask_once(request)
+            except RegistryThrottledError as error:
+                is_told = error.retry_after is not None
+                if is_told or self._retries.attempts == 1 or not self._throttle.is_searching:
+                    raise
 
     async def _ask_once(self, request: Request) -> Reply:
         self._hold_back(request)
@@ -216,28 +229,26 @@ class Exchange:
                 return
 
     def _note_allowance(self, reply: Reply) -> None:
-        told, before = read_allowance(reply.headers, self._clock()), self.allowance
-        if told is None:
-            return
-        if before is not None and told.resets_at is not None and told.resets_at == before.resets_at:
-            # Answers overtake each other; within one window less is left, never more.
-            told = replace(told, remaining=min(told.remaining, before.remaining))
-        self.allowance = told
+        told = read_allowance(reply.headers, self._clock())
+        if told is not None:
+            self.allowance = told.after(self.allowance)
 
     async def _send_token_request(self, request: Request) -> Reply:
         return await self._send(request, request.authorization)
 
-    def _note_throttling(self, reply: Reply) -> None:
+    def _note_throttling(self, reply: Reply, sent_at: float) -> None:
         """Hold every request of this registry back, not only the one that was told to wait."""
-        if reply.status not in (429, 503) or reply.is_foreign:
+        if reply.is_foreign:
             return
         wait = read_wait(reply, self._clock())
-        if wait is not None and wait <= self._retries.retry_after_max:
-            self._resume_at = max(self._resume_at, asyncio.get_running_loop().time() + wait)
+        if reply.status == 429 or (reply.status == 503 and wait is not None):
+            self._throttle.note_refusal(sent_at, asyncio.get_running_loop().time(), wait)
+        else:
+            self._throttle.note_answer()
 
     async def _wait_for_turn(self) -> None:
         loop = asyncio.get_running_loop()
-        while (wait := self._resume_at - loop.time()) > 0:
+        while (wait := self._throttle.wait(loop.time())) > 0:
             await asyncio.sleep(wait)
 
     async def _send(self, request: Request, authorization: str | None) -> Reply:
@@ -247,10 +258,12 @@ class Exchange:
             await self._wait_for_allowance(request)
             counts = self._counts(request)
             self._counted += counts
+            sent_at = asyncio.get_running_loop().time()
+            self._throttle.note_sent(sent_at)
             try:
                 async with asyncio.timeout(self._timeout):
                     reply = await self._follow(request, authorization)
-                self._note_throttling(reply)
+                self._note_throttling(reply, sent_at)
                 if not reply.is_foreign and request.kind is not RequestKind.TOKEN:
                     self._note_allowance(reply)
                 return reply

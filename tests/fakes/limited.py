@@ -1,7 +1,10 @@
-"""A registry that answers so many requests a minute, on a loop whose time is skipped."""
+"""A registry that answers so many requests a minute, by the minute or by the second, on a loop whose time is
+skipped.
+"""
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -16,16 +19,18 @@ LATENCY = 0.05  # seconds
 class Limited(httpx.AsyncBaseTransport):
     """Refuses what is over ALLOWED in a minute; `tells` says so in headers before it has to.
 
-    `told` is released once in each minute that is spent, when the client has been told that it is.
+    `is_silent` refuses without a word of how long. `told` is released once in each minute that is spent, when
+    the client has been told that it is.
     """
 
-    def __init__(self, app: SampleRegistry, tells: bool) -> None:
+    def __init__(self, app: SampleRegistry, tells: bool, *, is_silent: bool = False) -> None:
         self.answered: Counter[int] = Counter()
         self.refused: Counter[int] = Counter()
         self.told = asyncio.Semaphore(0)
         self.is_limited = True
         self._app = httpx.ASGITransport(app)
         self._tells = tells
+        self._is_silent = is_silent
         self._answering = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -56,4 +61,30 @@ class Limited(httpx.AsyncBaseTransport):
         await asyncio.sleep(LATENCY)
         if is_first:
             self.told.release()
-        return httpx.Response(429, headers={"Retry-After": left}, stream=httpx.ByteStream(b"slow down"))
+        return refuse({} if self._is_silent else {"Retry-After": left})
+
+
+class Bucket(httpx.AsyncBaseTransport):
+    """Allows `burst` requests at once and one more each second: nginx, Envoy and most gateways do it so."""
+
+    def __init__(self, app: SampleRegistry, burst: int) -> None:
+        self.answered: Counter[int] = Counter()
+        self.refused: Counter[int] = Counter()
+        self._app = httpx.ASGITransport(app)
+        self._burst = burst
+        self._left, self._filled_at = float(burst), 0.0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        now = asyncio.get_running_loop().time()
+        self._left = min(self._burst, self._left + (now - self._filled_at) * ALLOWED / 60)
+        self._filled_at = now
+        is_allowed = self._left >= 1
+        self._left -= is_allowed
+        (self.answered if is_allowed else self.refused)[int(now // 60)] += 1
+        await asyncio.sleep(LATENCY)
+        return await self._app.handle_async_request(request) if is_allowed else refuse({"Retry-After": "1"})
+
+
+def refuse(headers: Mapping[str, str]) -> httpx.Response:
+    """A 429."""
+    return httpx.Response(429, headers=dict(headers), stream=httpx.ByteStream(b"slow down"))

@@ -65,6 +65,22 @@ def test_how_long_to_hold_back(allowance: Allowance, seconds: float | None) -> N
     assert expected == allowance.hold_until()
 
 
+def test_answers_that_overtake_each_other() -> None:
+    """Within one window the least stands; what comes from one that is over says nothing of the next."""
+    later, sooner = NOW + timedelta(minutes=1), NOW - timedelta(seconds=1)
+    before = Allowance(7, NOW, resets_at=later)
+    assert 7 == Allowance(9, NOW, resets_at=later).after(before).remaining
+    assert 5 == Allowance(5, NOW, resets_at=later).after(before).remaining
+    assert before == Allowance(0, NOW, resets_at=sooner).after(before)
+    for told in (
+        Allowance(9, NOW, resets_at=later + timedelta(minutes=1)),
+        Allowance(9, NOW, resets_at=NOW + timedelta(seconds=1)),  # a server that had its clock put right
+        Allowance(9, NOW),
+    ):
+        assert told == told.after(before)
+    assert before == before.after(None) == before.after(Allowance(1, NOW))
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "seconds"),
     [

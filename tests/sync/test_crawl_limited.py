@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fakes.limited import ALLOWED, Limited
+from fakes.limited import ALLOWED, Bucket, Limited
 from fakes.skipping_loop import SkippingLoop, loop_clock
 from fakes.sync_rig import URL, image, push
 from graph.registry.client import RegistryClient
@@ -25,6 +25,8 @@ pytestmark = pytest.mark.anyio
 
 REPOSITORIES = 40
 TAGS = 10
+# Ping, catalog, lists of tags, manifests by tag, configs, and the referrers probe.
+BUDGET = 2 + REPOSITORIES * (1 + TAGS) + TAGS + 1
 
 
 @pytest.fixture
@@ -57,19 +59,17 @@ async def crawl_until_done(crawler: Crawler, store: Store, key: int) -> int:
     return crawls
 
 
-@pytest.mark.parametrize("tells", [True, False])
-async def test_so_many_a_minute(tells: bool) -> None:
-    """One crawl sees all, at the rate that is allowed, with no minute overdrawn.
-
-    Where only a 429 tells, what is under way then is too much.
-    """
+def fill() -> SampleRegistry:
     registry = SampleRegistry(supports_referrers=False)
     for number in range(REPOSITORIES):
         for tag in range(TAGS):
             push(registry, f"team{number % 7}/app{number}", image(f"{tag}"), f"v{tag}")
-    transport = Limited(registry, tells)
-    settings = RegistrySettings(url=URL)
-    client = RegistryClient(settings, transport, clock=loop_clock)
+    return registry
+
+
+async def crawl(transport: Limited | Bucket, concurrency: int = 16) -> None:
+    """Crawl until all is seen: in one crawl, by the requests that there are without a limit."""
+    client = RegistryClient(RegistrySettings(url=URL, concurrency=concurrency), transport, clock=loop_clock)
     store = open_store(":memory:")
     with store.transaction() as db:
         (key,) = set_registries(db, [ConfiguredRegistry(client.name, URL, "oci")], loop_clock())
@@ -81,10 +81,34 @@ async def test_so_many_a_minute(tells: bool) -> None:
         await client.aclose()
         store.close()
     assert (1, SyncState.IDLE) == (crawls, status and status.sync_state)
-    # Ping, catalog, lists of tags, manifests by tag, configs, and the referrers probe.
-    budget = 2 + REPOSITORIES * (1 + TAGS) + TAGS + 1
-    assert budget == transport.answered.total()
+    assert BUDGET == transport.answered.total()
+    # What is allowed is used, but where this loop skips a part of it while a thread writes to the store.
+    assert max(transport.answered) <= 2 * (BUDGET // ALLOWED)
+
+
+@pytest.mark.parametrize(
+    ("tells", "is_silent", "refused"),
+    [(True, False, 0), (False, False, 16), (False, True, 16 + 8)],
+    ids=["tells before", "tells how long", "only refuses"],
+)
+async def test_so_many_a_minute(tells: bool, is_silent: bool, refused: int) -> None:
+    """One crawl sees all, at the rate that is allowed, with no minute overdrawn.
+
+    Where only a 429 tells, what is under way then is too much; where that says no more, what finds out when
+    there are answers again is too.
+    """
+    transport = Limited(fill(), tells, is_silent=is_silent)
+    await crawl(transport)
     assert ALLOWED == max(transport.answered.values())
-    # Each minute is spent, but where this loop skips the rest of one while a thread writes to the store.
-    assert max(transport.answered) <= 2 * (budget // ALLOWED)
-    assert max(transport.refused.values(), default=0) <= (0 if tells else settings.concurrency)
+    assert max(transport.refused.values(), default=0) <= refused
+
+
+@pytest.mark.parametrize(("burst", "concurrency"), [(1, 16), (5, 16), (10, 16), (5, 1)])
+async def test_one_a_second(burst: int, concurrency: int) -> None:
+    """Where a second allows one request the crawl finds that out, and goes on at that rate in one go."""
+    transport = Bucket(fill(), burst)
+    await crawl(transport, concurrency)
+    first, *later = [transport.refused[minute] for minute in sorted(transport.answered)]
+    assert first <= 16 + 12
+    # After the first minute a refusal is how it finds out whether more is allowed by now.
+    assert max(later) <= ALLOWED // 10
