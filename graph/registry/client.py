@@ -48,8 +48,7 @@ from graph.registry.origin import AddressGuard, Origin, named_hosts, parse_origi
 from graph.registry.reader import PageReader
 from graph.registry.referrers import MAX_REFERRERS, is_referrers_index, read_referrers, says_missing
 from graph.registry.signer import Signer
-from graph.registry.tls import make_tls_context
-from graph.registry.transport import RegistryTransport
+from graph.registry.transport import open_connections
 from graph.registry.wire import MAX_CONFIG_BYTES, Endpoint, Reply, Request, next_query
 from graph.settings import RegistrySettings
 
@@ -105,7 +104,7 @@ class RegistryClient:
             transport = LayoutTransport(*settings.layout)
         self._endpoint = Endpoint(settings.name, origin)
         named = named_hosts(settings.token_hosts, settings.proxy)
-        verify = make_tls_context(settings) if transport is None else True
+        connect = open_connections(settings, origin, transport)
         self._identity = (
             identity or self.dialect.open_identity(self._ask, clock) or open_identity(settings, clock)
         )
@@ -114,7 +113,7 @@ class RegistryClient:
             guard = AddressGuard(origin, named)
             return Exchange(
                 Endpoint(settings.name, origin),
-                transport or RegistryTransport(guard, verify=verify, proxy=settings.proxy),
+                connect(guard),
                 guard=guard,
                 ledger=self.ledger,
                 identity=self._identity,

@@ -19,8 +19,7 @@ from graph.registry.exchange import Exchange, RetryPolicy
 from graph.registry.identity import open_identity
 from graph.registry.ledger import Ledger
 from graph.registry.origin import AddressGuard, named_hosts, parse_origin
-from graph.registry.tls import make_tls_context
-from graph.registry.transport import RegistryTransport
+from graph.registry.transport import open_connections
 from graph.registry.wire import Endpoint, Reply, Request
 from graph.settings import RegistrySettings
 
@@ -50,7 +49,7 @@ def open_mirror(
     endpoint = Endpoint(settings.name, origin)
     exchange = Exchange(
         endpoint,
-        transport or RegistryTransport(guard, verify=make_tls_context(settings), proxy=settings.proxy),
+        open_connections(settings, origin, transport)(guard),
         guard=guard,
         ledger=ledger,
         identity=open_identity(settings, clock),

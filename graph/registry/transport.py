@@ -19,7 +19,7 @@ aiohttp error is deliberately not chained to it: its text holds the URL with its
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import httpx
@@ -35,7 +35,9 @@ from graph.errors import (
     RegistryUntrustedError,
 )
 from graph.registry.layouts.transport import MalformedLayoutError, UnreadableLayoutError
-from graph.registry.origin import AddressGuard
+from graph.registry.origin import AddressGuard, Origin, parse_origin
+from graph.registry.tls import Trust, make_trust
+from graph.settings import RegistrySettings
 
 # Seconds for one attempt to connect, below the deadline of the whole request, so that a host with several
 # addresses of which the first is dead is still reached.
@@ -124,23 +126,37 @@ def explain_failure(error: httpx.HTTPError | httpx.InvalidURL) -> tuple[type[Reg
 _REASONS = frozenset(reason for _, _, reason in _TRANSLATIONS)
 
 
+def open_connections(
+    settings: RegistrySettings, origin: Origin, given: httpx.AsyncBaseTransport | None
+) -> Callable[[AddressGuard], httpx.AsyncBaseTransport]:
+    """What makes connections as the settings of the registry at `origin` say; `given` takes their place.
+
+    Raises SettingsError when a file that the settings name holds no certificate or no key.
+    """
+    if given is not None:
+        return lambda guard: given
+    trust = make_trust(settings, origin)
+    return lambda guard: RegistryTransport(guard, trust, proxy=settings.proxy)
+
+
 class RegistryTransport(AiohttpTransport):
     """Connections to one registry, its token server and the storage it redirects to."""
 
     def __init__(
         self,
         guard: AddressGuard,
+        trust: Trust,
         *,
-        verify: ssl.SSLContext | bool = True,
         resolver: AbstractResolver | None = None,
         proxy: str | None = None,
     ) -> None:
-        """`verify`: a context with other authorities; `resolver`: another way to look up names.
+        """`trust`: how each origin is spoken to; `resolver`: another way to look up names.
 
         Through a `proxy` it is the proxy that looks names up, so that the guard sees the texts of hosts only.
         """
-        super().__init__(verify=verify, trust_env=False)
+        super().__init__(verify=trust.others, trust_env=False)
         self._guard = guard
+        self._trust = trust
         self._resolver = resolver
         self._proxy = URL(proxy) if proxy is not None else None
 
@@ -166,16 +182,19 @@ class RegistryTransport(AiohttpTransport):
         """Send one request once; the body of the response is read by the caller, as it arrives."""
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
+        url = str(request.url)
         failure: httpx.TransportError | None = None
         try:
             response = await self.client.request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                URL(url, encoded=True),
                 headers=request.headers.multi_items(),
                 data=request.content or None,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT),
                 proxy=self._proxy,
+                # Connections are kept apart by it, so that none made in one way serves in another.
+                ssl=self._trust.context_for(parse_origin(url)),
             )
         except _FOREIGN as error:
             failure = _translate(error)

@@ -161,17 +161,21 @@ class RegistrySettings(DiscreetModel):
     )
     ca_file: Path | None = Field(
         default=None,
-        description="Certificates (PEM) of authorities to trust besides the system's, for this registry.",
+        description="Certificates (PEM) of authorities to trust besides the system's, for this registry and "
+        "whatever it leads to.",
     )
     client_certificate: Path | None = Field(
-        default=None, description="A certificate (PEM) to show to the registry, its key with it or apart."
+        default=None,
+        description="A certificate (PEM) to show to the registry, its key with it or apart. At other origins "
+        "(storage, token server, vendor's API, mirror) it is never shown.",
     )
     client_key: Path | None = Field(
         default=None, description="The key (PEM) of `client_certificate`, where that does not hold it."
     )
     skip_tls_verification: bool = Field(
         default=False,
-        description="Believe any certificate: whoever is in between reads the password and makes up answers.",
+        description="Believe any certificate of the registry itself: whoever is in between reads the "
+        "password and makes up answers. At other origins certificates are verified all the same.",
     )
     proxy: str | None = Field(
         default=None,

@@ -92,7 +92,8 @@ class HostileServer:
 
     `script` maps a path to a behaviour, or to several in turn, the last of which is repeated; a path that is
     not in it answers 404. `asked` holds every request, in order, `sent` the number of bytes that clients or
-    their kernel took, `heard` every byte that came from them, of what is no HTTP too.
+    their kernel took, `heard` every byte that came from them, of what is no HTTP too, `certificates` who the
+    client is by each connection.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class HostileServer:
         self.script = dict(script or {})
         self.asked: list[Asked] = []
         self.heard = bytearray()
+        self.certificates: list[bytes | None] = []
         self.sent = 0
         self.connections = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,6 +132,8 @@ class HostileServer:
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self._tls is not None:
+            self.certificates.append(writer.get_extra_info("ssl_object").getpeercert(binary_form=True))
         task = asyncio.ensure_future(self._converse(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from builders import make_image
 from fakes.hostile import HostileServer, respond
 from graph.errors import RegistryUnreachableError, RegistryUntrustedError, SettingsError
+from graph.oci.digest import Digest
+from graph.oci.reference import RepositoryName
 from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
 from graph.settings import RegistrySettings, load_settings
@@ -15,16 +18,17 @@ pytestmark = pytest.mark.anyio
 
 # A certificate of 127.0.0.1 with its key, and the authority for it.
 CERTIFICATE = Path(__file__).parent / "self_signed.pem"
+WEB = RepositoryName("team/web")
 ONCE = RetryPolicy(attempts=1)
 THRICE = RetryPolicy(attempts=3, wait_initial=0, wait_max=0, wait_jitter=0)
 
 
-def serve(*, wants_certificate: bool = False) -> HostileServer:
+def serve(wanted: ssl.VerifyMode = ssl.CERT_NONE) -> HostileServer:
+    """A registry, and whether it asks for a client's certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
-    if wants_certificate:
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(CERTIFICATE)
+    context.load_verify_locations(CERTIFICATE)
+    context.verify_mode = wanted
     return HostileServer({"/v2/": respond(200, b"{}")}, tls=context)
 
 
@@ -75,13 +79,67 @@ async def test_unseen() -> None:
 
 async def test_client_certificate() -> None:
     """A registry that wants a certificate gets the one of the settings, and refuses who has none."""
-    async with serve(wants_certificate=True) as server:
+    async with serve(ssl.CERT_REQUIRED) as server:
         async with connect(server, ca_file=CERTIFICATE, client_certificate=CERTIFICATE) as client:
             await client.ping()
         async with connect(server, ca_file=CERTIFICATE) as client:
             with pytest.raises(RegistryUnreachableError):
                 await client.ping()
         assert 1 == len(server.asked)
+
+
+WAYS = ["redirect", "token server", "api", "mirror"]
+
+
+async def go_on(way: str, server: HostileServer, other: HostileServer, **settings: object) -> None:
+    """Read the image at `server` in such a way that `other` has to be asked too."""
+    image = make_image()
+    path = f"/v2/team/web/manifests/{image.digest}"
+    server.script[path] = respond(200, image.data)
+    match way:
+        case "redirect":
+            server.script[path] = respond(307, location=f"{other.url}/x")
+            other.script["/x"] = respond(200, image.data)
+        case "token server":
+            challenge = respond(401, www_authenticate=f'Bearer realm="{other.url}/token",service="s"')
+            server.script[path] = [challenge, respond(200, image.data)]
+            other.script["/token"] = respond(200, b'{"token": "x"}')
+            settings["token_hosts"] = (other.netloc,)
+        case "api":
+            other.script["/v2/namespaces/team/repositories/web/tags"] = respond(200, b'{"results": []}')
+            settings |= {"dialect": "docker-hub", "api_url": other.url}
+        case "mirror":
+            other.script[path] = respond(200, image.data)
+            settings["mirrors"] = (other.url,)
+    async with connect(server, **settings) as client:
+        await client.ping()
+        if way == "api":
+            _ = [tags async for tags in client.list_tags(WEB)]
+        else:
+            await client.get_manifest(WEB, Digest(image.digest))
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_certificate_is_for_the_registry(way: str) -> None:
+    """Who else asks for the client's certificate gets none, though it is believed as `ca_file` says."""
+    async with serve(ssl.CERT_REQUIRED) as server, serve(ssl.CERT_OPTIONAL) as other:
+        await go_on(way, server, other, ca_file=CERTIFICATE, client_certificate=CERTIFICATE)
+    assert None not in server.certificates
+    assert (1, [None]) == (len(other.asked), other.certificates)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_only_the_registry_is_believed_unseen(way: str) -> None:
+    """A certificate that is not trusted is trusted nowhere else, and the error says whose it is."""
+    async with serve() as server, serve() as other:
+        if way == "mirror":
+            await go_on(way, server, other, skip_tls_verification=True)  # the registry is asked instead
+        else:
+            with pytest.raises(RegistryUntrustedError, match="certificate that is not trusted") as refused:
+                await go_on(way, server, other, skip_tls_verification=True)
+            assert (way == "redirect") == ("redirects to a server" in str(refused.value))
+            assert (way != "redirect") == (other.netloc in str(refused.value))
+    assert [] == other.asked
 
 
 @pytest.mark.parametrize("setting", ["ca_file", "client_certificate"])

@@ -13,7 +13,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from fakes.hostile import Behaviour, HostileServer, respond, write
 from graph.registry.origin import AddressGuard, parse_origin
+from graph.registry.tls import make_trust
 from graph.registry.transport import RegistryTransport
+from graph.settings import RegistrySettings
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +49,9 @@ async def server() -> AsyncIterator[HostileServer]:
 
 
 def transport_to(url: str, **names: str) -> RegistryTransport:
-    return RegistryTransport(AddressGuard(parse_origin(url)), resolver=Names(**names))
+    origin = parse_origin(url)
+    trust = make_trust(RegistrySettings(url=str(origin)), origin)
+    return RegistryTransport(AddressGuard(origin), trust, resolver=Names(**names))
 
 
 async def get(transport: RegistryTransport, url: str, method: str = "GET", **headers: str) -> httpx.Response:
@@ -190,9 +194,9 @@ async def test_certificates_are_verified() -> None:
         async with transport_to(server.url) as transport:
             with pytest.raises(httpx.ConnectError, match="certificate that is not trusted"):
                 await get(transport, server.url + "/")
-        trusting = ssl.create_default_context(cafile=str(SELF_SIGNED))
-        guard = AddressGuard(parse_origin(server.url))
-        async with RegistryTransport(guard, verify=trusting) as transport:
+        origin = parse_origin(server.url)
+        trust = make_trust(RegistrySettings(url=server.url, ca_file=SELF_SIGNED), origin)
+        async with RegistryTransport(AddressGuard(origin), trust) as transport:
             assert 200 == (await get(transport, server.url + "/")).status_code
 
 
