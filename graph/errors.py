@@ -251,6 +251,12 @@ class RegistryProtocolError(RegistryError):
     code = "REGISTRY_PROTOCOL"
 
 
+class DoubtfulListError(RegistryProtocolError):
+    """The registry lists what is no name: what it leaves out need not be gone."""
+
+    code = "REGISTRY_DOUBTFUL"
+
+
 class ContentError(GraphError):
     """The bytes are not what their name says; they are never stored."""
 

@@ -239,7 +239,8 @@ class RegistryClient:
         Each has its digest where TAG_DIGESTS is supported.
 
         Raises RegistryUnknownError where the registry does not know the repository, which distribution 2.8
-        also says of one that holds untagged manifests only; RegistryError when the list was cut short.
+        also says of one that holds untagged manifests only; DoubtfulListError at the end of a list that holds
+        what is no name; RegistryError when the list was cut short.
         """
         async for tags in self.dialect.list_tags(self._reader, repository):
             yield tuple(tags)

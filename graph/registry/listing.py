@@ -23,6 +23,7 @@ from graph.errors import (
     MalformedManifestError,
     RegistryError,
 )
+from graph.oci.digest import parse_digest
 from graph.oci.document import decode_json
 from graph.oci.reference import RegistryName
 from graph.registry.ledger import RequestKind
@@ -123,11 +124,13 @@ class Listing(Generic[Entry]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Entry]):
-    """One page: what it lists, what its items are called, and how many were none (Nexus lists nulls)."""
+    """One page: what it lists, what its items are called, how many were none, and how many of these nobody
+    can tell what they stand for."""
 
     entries: list[Entry]
     names: list[str]
     dropped: int
+    doubtful: int
     document: Document = field(repr=False)
 
 
@@ -259,22 +262,42 @@ def read_page(listing: Listing[Entry], body: bytes) -> Page[Entry]:
     if not isinstance(document, dict):
         # GitHub, GitLab, Harbor and Gitea send bare arrays.
         document = {"": document}
+    refuse_errors(document)
     items = listing.read(document)
     if items is None and "" not in document:
         items = []  # distribution 2.8 writes null once the last tag is gone
     if not isinstance(items, list):
         raise ValueError("sent a list that is none")
-    entries, names = [], []
+    entries, names, doubtful = [], [], 0
     for item in items:
         try:
             name = listing.name_of(item)
             if not isinstance(name, str):
-                continue
+                raise TypeError
             names.append(name)
             entries.append(listing.parse(item))
         except (InvalidNameError, InvalidDigestError, LookupError, TypeError, AttributeError):
-            continue
-    return Page(entries, names, len(items) - len(entries), document)
+            doubtful += not _stands_for_nothing(item)
+    return Page(entries, names, len(items) - len(entries), doubtful, document)
+
+
+def refuse_errors(document: Any) -> None:
+    """Raise ValueError for an error document (distribution-spec, "Error Codes") that came with status 200:
+    it lacks what it should hold, and would look like a list of nothing."""
+    if isinstance(document, dict) and document.get("errors"):
+        raise ValueError("sent errors in place of what was asked for")
+
+
+def _stands_for_nothing(item: Any) -> bool:
+    """Whether an item is known to be listed where there is no entry: Nexus lists nulls among tags
+    (skopeo#2409), Artifactory (skopeo#2346) and zuul-registry digests."""
+    if not isinstance(item, str):
+        return item is None
+    try:
+        parse_digest(item)
+    except InvalidDigestError:
+        return False
+    return True
 
 
 def query_of(url: Any) -> str | None:

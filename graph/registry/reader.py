@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from graph.errors import (
     ContentTooLargeError,
+    DoubtfulListError,
     MalformedManifestError,
     RegistryDeniedError,
     RegistryError,
@@ -20,7 +21,7 @@ from graph.oci.document import decode_json
 from graph.oci.reference import RegistryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.ledger import RequestKind
-from graph.registry.listing import Listing, Pager, read_page
+from graph.registry.listing import Listing, Pager, read_page, refuse_errors
 from graph.registry.wire import Reply, Request, next_query
 
 Entry = TypeVar("Entry")
@@ -52,11 +53,15 @@ class PageReader:
     async def pages(self, listing: Listing[Entry]) -> AsyncIterator[list[Entry]]:
         """Yield what is listed, one list a page, in the registry's own order; an item may come twice.
 
-        Raises RegistryError when the list was cut short.
+        Raises DoubtfulListError, after the last page, when it held what is no name; of a catalog only when it
+        held nothing else, since no repository is absent by its catalog alone. Raises RegistryError when the
+        list was cut short.
         """
         # What a vendor's own list takes says nothing about the plain one.
         kind, paging = (listing.kind, listing.api, listing.paging.size_name), listing.paging
         pager = Pager(self._page_sizes.get(kind, self._page_size), paging=paging)
+        has_entries = False
+        doubted: Request | None = None
         async for request, reply in self.walk(
             pager, lambda query: listing.build(self._registry, self._origin, query)
         ):
@@ -65,6 +70,8 @@ class PageReader:
             except ValueError as error:
                 raise request.error(RegistryProtocolError, str(error)) from None
             self.dropped += page.dropped
+            has_entries = has_entries or bool(page.entries)
+            doubted = request if page.doubtful else doubted
             self._page_sizes[kind] = pager.page_size
             cut_short = None
             try:
@@ -78,6 +85,8 @@ class PageReader:
             yield page.entries  # what the page says is true even where it cannot be followed
             if cut_short is not None:
                 raise cut_short
+        if doubted is not None and not (has_entries and listing.kind is RequestKind.CATALOG):
+            raise doubted.error(DoubtfulListError, "lists what is no name")
 
     async def walk(
         self, pager: Pager, build: Callable[[str], Request]
@@ -106,6 +115,10 @@ class PageReader:
         """The JSON that answers the request. Raises RegistryError."""
         reply = await self._ask(request)
         try:
-            return decode_json(reply.body, max_bytes=request.body_limit)
+            document = decode_json(reply.body, max_bytes=request.body_limit)
+            refuse_errors(document)
         except (MalformedManifestError, ContentTooLargeError) as error:
             raise request.error(RegistryProtocolError, f"sent what cannot be read: {error}") from None
+        except ValueError as error:
+            raise request.error(RegistryProtocolError, str(error)) from None
+        return document

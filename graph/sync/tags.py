@@ -1,15 +1,22 @@
 """Look at a repository's tags: which there are, what each names, and the manifests that are news.
 
 Rules of this file: it asks; `plan.py` decides how. A tag is asked for once in a look. Whether the list was
-read to its end is kept with it, and only the whole list makes a tag absent.
+read to its end is kept with it, and only the whole list makes a tag absent. A list that holds what is no name
+may lack what is there: each known tag that it leaves out is asked for.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import Enum
 from functools import partial
 
-from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
+from graph.errors import (
+    ContentError,
+    DoubtfulListError,
+    RegistryError,
+    RegistryUnknownError,
+    RegistryUnsupportedError,
+)
 from graph.oci.digest import Digest
 from graph.oci.reference import TagName
 from graph.registry.entries import ListedManifest, ListedTag
@@ -41,6 +48,7 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
     waiting: deque[ListedTag] = deque()
     listed: set[TagName] = set()
     cut_short: RegistryError | ContentError | None = None
+    is_doubtful = False
     while True:
         try:
             page = await anext(pages)
@@ -51,6 +59,10 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
             # in its catalog all the same.
             if in_catalog is not InCatalog.LISTED:
                 raise
+            break
+        except DoubtfulListError as error:
+            is_doubtful = True
+            cut_short = None if listed else error
             break
         except (RegistryError, ContentError) as error:
             if error.retryable or not listed:
@@ -65,15 +77,29 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
             await _observe_some(look, waiting)
     while waiting:
         await _observe_some(look, waiting)
+    if is_doubtful:
+        await _ask_for_others(look, listed)
+        listed.update(look.known.tags)
     if cut_short is None:
         look.seen.listed_tags = listed
     await look.settle()
     return cut_short
 
 
-async def _observe_some(look: Look, waiting: deque[ListedTag]) -> None:
+async def _ask_for_others(look: Look, listed: Collection[TagName]) -> None:
+    """Ask for the known tags that a list of doubtful worth left out: only who answers 404 is gone."""
+    waiting = deque(
+        ListedTag(name)
+        for name in look.known.tags
+        if name not in listed and not is_seen_since(look.known, name, look.since)
+    )
+    while waiting:
+        await _observe_some(look, waiting, is_listed=False)
+
+
+async def _observe_some(look: Look, waiting: deque[ListedTag], *, is_listed: bool = True) -> None:
     chunk = [waiting.popleft() for _ in range(min(look.batch_size, len(waiting)))]
-    tags = await observe_named(look, chunk)
+    tags = await observe_named(look, chunk, is_listed=is_listed)
     waiting.extendleft(reversed([tag for tag in chunk if tag.name not in tags]))
 
 

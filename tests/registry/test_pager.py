@@ -186,16 +186,18 @@ def test_some_empty_pages_are_allowed() -> None:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({"repositories": ["a", "b"]}, (["a", "b"], 0)),
-        ({"repositories": None}, ([], 0)),
-        ({}, ([], 0)),
-        ({"repositories": ["a", None, 7, {}, "b", "B"]}, (["a", "b"], 4)),
+        ({"repositories": ["a", "b"]}, (["a", "b"], 0, 0)),
+        ({"repositories": None}, ([], 0, 0)),
+        ({}, ([], 0, 0)),
+        ({"repositories": [], "errors": None}, ([], 0, 0)),
+        ({"repositories": ["a", None, 7, {}, "b", "B"]}, (["a", "b"], 4, 3)),
+        ({"repositories": ["sha256:" + "0" * 64, "sha256:0"]}, ([], 2, 1)),
     ],
 )
-def test_read_page(document: object, expected: tuple[list[str], int]) -> None:
-    """Null lists are empty, and items that are no valid names are counted."""
+def test_read_page(document: object, expected: tuple[list[str], int, int]) -> None:
+    """Null lists are empty, items that are no valid names are counted, and so are those that may be any."""
     page = read_page(CATALOG, json.dumps(document).encode())
-    assert expected == (page.entries, page.dropped)
+    assert expected == (page.entries, page.dropped, page.doubtful)
 
 
 @pytest.mark.parametrize(
@@ -207,6 +209,8 @@ def test_read_page(document: object, expected: tuple[list[str], int]) -> None:
         b'"a"',
         b'{"repositories":"a"}',
         b'{"repositories":{}}',
+        b'{"errors":[{"code":"DENIED"}]}',
+        b'{"errors":"denied","repositories":["a"]}',
         b'{"a":1,"a":2}',
         b"[" * 9999,
     ],

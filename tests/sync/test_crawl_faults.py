@@ -17,10 +17,13 @@ from builders import (
     make_sbom,
 )
 from fakes.sync_rig import Rig, image, push
+from graph.errors import DoubtfulListError
+from graph.oci.reference import RepositoryName
 from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.sample import Answer, Request
 from graph.sync.patience import MAX_FAILURES_IN_A_ROW
 from graph.sync.plan import MAX_INDEX_DEPTH, MAX_REFERRER_DEPTH
+from graph.sync.repository import refresh_repository
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +58,8 @@ def tag_error(rig: Rig, repository: str, tag: str) -> str | None:
         (503, "REGISTRY_FAILED"),
         (Answer(200, body=b"<html>"), "REGISTRY_PROTOCOL"),
         (Answer(200, body=b'{"tags": 5}'), "REGISTRY_PROTOCOL"),
+        (Answer(200, body=b'{"errors": [{"code": "DENIED"}], "tags": []}'), "REGISTRY_PROTOCOL"),
+        (Answer(200, body=b'{"errors": [{"code": "UNKNOWN"}]}'), "REGISTRY_PROTOCOL"),
         (Answer(302, (("Location", "http://elsewhere.example/"),)), "REGISTRY_PROTOCOL"),
     ],
 )
@@ -167,7 +172,86 @@ async def test_tags_null(rig: Rig) -> None:
     assert {} == rig.tags("web")
 
 
+@pytest.mark.parametrize("body", ['{"name":"web"}', '{"tags":[null]}', '{"name":"other","tags":[]}'])
+async def test_a_list_of_nothing(rig: Rig, body: str) -> None:
+    """A list without tags is one of none, whoever it says it is of (registries leave `tags` out)."""
+    push(rig.registry, "web", image("a"), "v1")
+    await rig.crawl()
+    rig.registry.faults = {"/v2/web/tags/list": Answer(200, body=body.encode())}
+    report = await rig.crawl()
+    assert {} == report.trouble_counts
+    assert {} == rig.tags("web")
+
+
+async def test_a_list_of_tags_with_what_is_none(rig: Rig) -> None:
+    """What a list leaves out that holds what is no name is asked for: a tag is absent by a 404 alone."""
+    push(rig.registry, "web", image("a"), "v1", "v2")
+    gone = push(rig.registry, "web", image("b"), "v3")
+    await rig.crawl()
+    rig.registry.delete_tag("web", "v3")
+    body = json.dumps({"name": "web", "tags": ["v1", "<v2>"]}).encode()
+    rig.registry.faults = {"/v2/web/tags/list": Answer(200, body=body)}
+    spent, report = await rig.spend()
+    assert ({}, 1) == (report.trouble_counts, report.names_dropped)
+    assert {"v1", "v2"} == set(rig.tags("web"))
+    assert "DANGLING" == rig.artifacts("web")[gone]
+    # The tags, and the artifact that has none left; a 404 is got once, since some registries know GET only.
+    assert (4, 1) == (spent["MANIFEST_HEAD"], spent["MANIFEST_GET"])
+    spent, _ = await rig.spend()
+    assert (3, None) == (spent["MANIFEST_HEAD"], spent.get("MANIFEST_GET"))
+    assert [] == rig.recount()
+
+
+@pytest.mark.parametrize("items", [["<html>"], [5, {}], ["Tag with blanks", ""]])
+async def test_a_list_of_no_tags_at_all(rig: Rig, items: list[object]) -> None:
+    """A list of what is none is no list: nothing is absent by it, and the repository has an error."""
+    push(rig.registry, "web", image("a"), "v1", "v2")
+    await rig.crawl()
+    known = rig.tags("web")
+    push(rig.registry, "new", image("a"), "v1")
+    fault = Answer(200, body=json.dumps({"name": "web", "tags": items}).encode())
+    rig.registry.faults = {"/v2/web/tags/list": fault, "/v2/new/tags/list": fault}
+    report = await rig.crawl()
+    assert {"REGISTRY_DOUBTFUL": 2} == report.trouble_counts
+    assert known == rig.tags("web")
+    for name in ("web", "new"):
+        assert "REGISTRY_DOUBTFUL" == rig.repository(name)["error_code"]
+    assert rig.repository("new")["observed_at"] is None
+    assert [] == rig.recount()
+
+
+async def test_a_refresh_by_a_list_of_no_tags(rig: Rig) -> None:
+    """A refresh asks for what such a list leaves out, as a crawl does."""
+    push(rig.registry, "web", image("a"), "v1", "v2")
+    await rig.crawl()
+    rig.registry.delete_tag("web", "v2")
+    rig.registry.faults = {"/v2/web/tags/list": Answer(200, body=b'{"tags":["!"]}')}
+    with pytest.raises(DoubtfulListError):
+        await refresh_repository(rig.upstream, RepositoryName("web"))
+    assert ["v1"] == list(rig.tags("web"))
+
+
 # The catalog, and the registry as a whole.
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"errors":[{"code":"DENIED"}]}', "REGISTRY_PROTOCOL"),
+        (b'{"repositories":["Web","<api>"]}', "REGISTRY_DOUBTFUL"),
+        (b'{"repositories":["Web","other"]}', None),
+        (b"{}", None),
+    ],
+)
+async def test_a_catalog_of_no_repositories(rig: Rig, body: bytes, code: str | None) -> None:
+    """A catalog of errors or of what is no name is none; what is known stays, whatever it says."""
+    push(rig.registry, "web", image("a"), "v1")
+    await rig.crawl()
+    rig.registry.faults = {"/v2/_catalog": Answer(200, body=body)}
+    report = await rig.crawl()
+    assert code == (report.failure.code if report.failure is not None else None)
+    assert ["v1"] == list(rig.tags("web"))
+    assert rig.repository("web")["absent_at"] is None
 
 
 @pytest.mark.parametrize(("fault", "code"), [(404, "REGISTRY_UNSUPPORTED"), (403, "REGISTRY_DENIED")])

@@ -7,6 +7,7 @@ import pytest
 from builders import make_index, make_sbom
 from fakes.azure import AzureRegistry, Facts
 from fakes.sync_rig import Rig, image, open_rig, push
+from graph.sample import Answer
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +111,19 @@ async def test_manifests_that_cannot_be_read(azure: Rig) -> None:
 
     assert {locked.digest: ""} == azure.artifacts("web")
     assert ["REGISTRY_DENIED"] == [row[4] for row in azure.dump()["artifacts"]]
+
+
+async def test_a_list_of_no_manifests(azure: Rig) -> None:
+    """What a list leaves out that holds what is no digest is asked for one by one, and still there."""
+    push(azure.registry, "web", image("tagged"), "v1")
+    untagged = push(azure.registry, "web", image("untagged"))
+    await azure.crawl()
+    body = b'{"manifests":[{"digest":"<html>"}]}'
+    azure.registry.faults = {"/acr/v1/web/_manifests": Answer(200, body=body)}
+
+    spent, report = await azure.spend()
+
+    assert {"REGISTRY_DOUBTFUL": 1} == report.trouble_counts
+    assert "DANGLING" == azure.artifacts("web")[untagged]
+    assert "BEST_EFFORT" == azure.repository("web")["completeness"]
+    assert 1 == spent["MANIFEST_HEAD"]

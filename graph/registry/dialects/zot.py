@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from graph.errors import (
+    DoubtfulListError,
     RegistryDeniedError,
     RegistryProtocolError,
     RegistryUnknownError,
@@ -77,6 +78,8 @@ class ZotDialect(OciDialect):
         try:
             async for page in reader.pages(self.search(repository)):
                 found.update((tag.name, tag.digest) for tag in page if tag.digest is not None)
+        except DoubtfulListError:
+            return found
         except (RegistryUnknownError, RegistryUnsupportedError):
             reader.capabilities[Capability.TAG_DIGESTS] = CapabilityState.UNSUPPORTED
         except (RegistryDeniedError, RegistryProtocolError):
