@@ -31,10 +31,15 @@ from yarl import URL
 from graph.errors import (
     RegistryError,
     RegistryProtocolError,
+    RegistryUnknownError,
     RegistryUnreachableError,
     RegistryUntrustedError,
 )
-from graph.registry.layouts.transport import MalformedLayoutError, UnreadableLayoutError
+from graph.registry.layouts.transport import (
+    MalformedLayoutError,
+    MissingFileError,
+    UnreadableLayoutError,
+)
 from graph.registry.origin import AddressGuard, Origin, parse_origin
 from graph.registry.tls import Trust, make_trust
 from graph.settings import RegistrySettings
@@ -117,8 +122,11 @@ def explain_failure(error: httpx.HTTPError | httpx.InvalidURL) -> tuple[type[Reg
         kind = RegistryProtocolError
     elif isinstance(error, UntrustedError):
         kind = RegistryUntrustedError
+    elif isinstance(error, MissingFileError):
+        kind = RegistryUnknownError
     # Only our own transports' texts are known to hold no URL.
-    is_ours = str(error) in _REASONS or isinstance(error, MalformedLayoutError | UnreadableLayoutError)
+    of_layouts = (MalformedLayoutError, MissingFileError, UnreadableLayoutError)
+    is_ours = str(error) in _REASONS or isinstance(error, of_layouts)
     reason = str(error) if is_ours else f"could not be asked ({type(error).__name__})"
     return kind, reason
 

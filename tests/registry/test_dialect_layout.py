@@ -9,7 +9,9 @@ import pytest
 
 from builders import make_attestation, make_image, make_index, make_layer, make_sbom
 from graph.errors import (
+    ContentTooLargeError,
     DigestMismatchError,
+    RegistryError,
     RegistryProtocolError,
     RegistryUnknownError,
     RegistryUnreachableError,
@@ -21,6 +23,7 @@ from graph.registry.capability import Capability, CapabilityState
 from graph.registry.client import RegistryClient
 from graph.registry.dialects import choose_dialect
 from graph.registry.exchange import RetryPolicy
+from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.settings import RegistrySettings
 from layout_builders import layout_files, named, write_directory, write_tar
 
@@ -156,8 +159,39 @@ async def test_bytes_that_are_others(write: Callable[..., Path]) -> None:
     assert {"shop": ({"v1": OTHER.digest}, {OTHER.digest})} == found
 
 
-async def test_links_lead_nowhere(tmp_path: Path) -> None:
-    """In a directory no link is followed, not even to the right bytes, and a pipe is no file."""
+async def test_a_tag_whose_file_is_missing(write: Callable[..., Path]) -> None:
+    """The tag is there and cannot be read, with the file named; the others are read as ever."""
+    files = layout_files([named(IMAGE, "v1"), named(OTHER, "v2")], [IMAGE, OTHER])
+    path = f"blobs/sha256/{OTHER.digest[7:]}"
+    data = files.pop(path)
+    layout = write(files)
+
+    async with connect(layout) as client:
+        found = await read_all(client)
+        with pytest.raises(RegistryUnknownError, match=f"shop lacks the file {path}"):
+            await client.get_manifest(RepositoryName("shop"), TagName("v2"))
+        assert IMAGE.data == (await client.get_manifest(RepositoryName("shop"), TagName("v1"))).data
+        if layout.is_dir():
+            (layout / path).write_bytes(data)
+            assert OTHER.data == (await client.get_manifest(RepositoryName("shop"), TagName("v2"))).data
+            assert OTHER.digest in (await read_all(client))["shop"][1]
+
+    assert {"shop": ({"v1": IMAGE.digest, "v2": OTHER.digest}, {IMAGE.digest})} == found
+
+
+async def test_a_manifest_that_is_too_large(write: Callable[..., Path]) -> None:
+    """It is refused as a registry's is, by its size."""
+    files = layout_files([named(OTHER, "v1")], [OTHER])
+    files[f"blobs/sha256/{OTHER.digest[7:]}"] = bytes(MAX_MANIFEST_BYTES + 1)
+
+    async with connect(write(files)) as client:
+        assert {"shop": ({"v1": OTHER.digest}, {OTHER.digest})} == await read_all(client)
+        with pytest.raises(ContentTooLargeError):
+            await client.get_manifest(RepositoryName("shop"), TagName("v1"))
+
+
+async def test_links_out_of_a_directory(tmp_path: Path) -> None:
+    """No link out is followed, not even to the right bytes, and a pipe is no file: each tag says so."""
     secret = tmp_path / "secret"
     secret.write_bytes(IMAGE.data)
     path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1"), named(OTHER, "v2")], []))
@@ -166,17 +200,59 @@ async def test_links_lead_nowhere(tmp_path: Path) -> None:
     os.mkfifo(path / "blobs" / "sha256" / OTHER.digest[7:])
 
     async with connect(path) as client:
-        assert {"shop": ({}, set())} == await read_all(client)
+        for tag, reason in {"v1": "leads out of it.*blobs/sha256/", "v2": "lacks the file"}.items():
+            with pytest.raises(RegistryError, match=reason):
+                await client.get_manifest(RepositoryName("shop"), TagName(tag))
 
 
-async def test_folders_that_are_links(tmp_path: Path) -> None:
-    """Nor is a link followed on the way to a file."""
-    elsewhere = write_directory(tmp_path / "elsewhere", layout_files([], [IMAGE]))
+@pytest.mark.parametrize("target", ["{root}/../elsewhere/blobs", "../elsewhere/blobs", "sub/../../elsewhere"])
+async def test_folders_that_are_elsewhere(tmp_path: Path, target: str) -> None:
+    """Nor is a link out followed on the way to a file."""
+    write_directory(tmp_path / "elsewhere", layout_files([], [IMAGE]))
     path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1")], []))
-    (path / "blobs").symlink_to(elsewhere / "blobs")
+    (path / "blobs").symlink_to(target.format(root=path))
 
     async with connect(path) as client:
-        assert {"shop": ({}, set())} == await read_all(client)
+        assert ({"v1": IMAGE.digest}, {IMAGE.digest}) == (await read_all(client))["shop"]
+        with pytest.raises(RegistryProtocolError, match="shop has a link that leads out of it.*: blobs "):
+            await client.get_manifest(RepositoryName("shop"), TagName("v1"))
+
+
+async def test_links_within_a_directory(tmp_path: Path) -> None:
+    """A link to what is in the directory too is followed, of a folder as of a file."""
+    files = layout_files([named(IMAGE, "v1")], [IMAGE])
+    path = write_directory(
+        tmp_path / "shop", {name.replace("blobs/", "all/kept/"): data for name, data in files.items()}
+    )
+    (path / "blobs").symlink_to("all/./kept")
+    manifest = path / "all" / "kept" / "sha256" / IMAGE.digest[7:]
+    manifest.rename(path / "moved")
+    manifest.symlink_to("../../../moved")
+
+    async with connect(path) as client:
+        assert IMAGE.data == (await client.get_manifest(RepositoryName("shop"), TagName("v1"))).data
+
+
+async def test_links_in_a_ring(tmp_path: Path) -> None:
+    """They are not followed for ever."""
+    path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1")], []))
+    (path / "blobs").symlink_to("balls")
+    (path / "balls").symlink_to("blobs")
+
+    async with connect(path) as client:
+        with pytest.raises(RegistryProtocolError, match="more than 8 links"):
+            await client.get_manifest(RepositoryName("shop"), TagName("v1"))
+
+
+async def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is the trouble of the one tag, and no reason to ask again and again."""
+    path = write_directory(tmp_path / "shop", layout_files([named(IMAGE, "v1")], []))
+    (path / "blobs").mkdir()
+    (path / "blobs" / "sha256").write_bytes(b"no folder")
+
+    async with connect(path) as client:
+        with pytest.raises(RegistryProtocolError, match="cannot be read, blobs/.*: Not a directory"):
+            await client.get_manifest(RepositoryName("shop"), TagName("v1"))
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,30 @@ async def test_crawl_of_a_layout(tmp_path: Path) -> None:
     # The ping, the catalog and two lists; five manifests and three configs.
     assert [4 + 5 + 3, 4] == spent
     assert [[("web", "COMPLETE", 5)]] * 2 == completeness
+
+
+async def test_crawl_of_a_damaged_layout(tmp_path: Path) -> None:
+    """A tag whose file is missing has the error that a registry's would have; the rest is read."""
+    whole, damaged = image("whole"), image("damaged")
+    files = layout_files([named(whole, "v1"), named(damaged, "v2")], [whole, damaged])
+    path = f"blobs/sha256/{damaged.digest[7:]}"
+    del files[path]
+    settings = RegistrySettings(url=f"oci:{write_directory(tmp_path / 'web', files)}")
+    clock = Clock()
+    store = open_store(":memory:")
+    async with RegistryClient(settings) as client:
+        with store.transaction() as db:
+            registry = ConfiguredRegistry(client.name, settings.url, client.dialect.name)
+            (key,) = set_registries(db, [registry], clock())
+        report = await Crawler(Upstream(client, store, key, clock)).crawl()
+    with store.transaction() as db:
+        rows = db.exec_driver_sql(
+            "SELECT name, error_code, error_message, artifact_id FROM tag ORDER BY name"
+        )
+        tags = [tuple(row) for row in rows]
+    store.close()
+
+    assert {"REGISTRY_UNKNOWN": 1} == report.trouble_counts
+    assert [False, True] == [artifact is None for *_, artifact in tags]
+    assert [("v1", None), ("v2", "REGISTRY_UNKNOWN")] == [(name, code) for name, code, *_ in tags]
+    assert f"web lacks the file {path}" in tags[1][2]

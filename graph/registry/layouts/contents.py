@@ -40,6 +40,12 @@ class HeldRepository:
 
     tags: dict[TagName, Digest] = field(default_factory=dict)
     manifests: dict[Digest, Held] = field(default_factory=dict)
+    missing: dict[Digest, Held] = field(default_factory=dict)
+    """What tags name and no file has."""
+
+    def find(self, digest: Digest) -> Held | None:
+        """What goes under this digest; None for what nothing names."""
+        return self.manifests.get(digest) or self.missing.get(digest)
 
 
 @dataclass(slots=True)

@@ -1,11 +1,12 @@
 """Read the files of a layout, from a directory or from a tar that is never unpacked.
 
-Rules of this file: it opens what is below the given path and nothing else. In a directory no link is
-followed, and a pipe or device is no file; in a tar a name is only ever looked up among the names of its
-members, so that no name can lead to the disk. Everything is bounded. A missing file is a FileNotFoundError;
-a `LayoutError` says what is wrong with the whole.
+Rules of this file: it opens what is below the given path and nothing else. In a directory a link is followed
+by its text, if that leads to what is below too, and a pipe or device is no file; in a tar a name is only ever
+looked up among the names of its members, so that no name can lead to the disk. Everything is bounded. A
+missing file is a FileNotFoundError; a `LayoutError` says what is wrong with the file or the whole.
 """
 
+import errno
 import os
 import posixpath
 import re
@@ -24,7 +25,8 @@ from graph.errors import ContentTooLargeError
 MAX_MEMBERS = 400_000
 # Bytes of what describes the next member (a pax header, a long name): as a rule some hundreds.
 MAX_EXTENSION_BYTES = 64 * 1024
-# Links from name to name in a tar: `docker save` before 25 wrote one from each repeated layer to the first.
+# Links from name to name: `docker save` before 25 wrote one from each repeated layer of a tar to the first,
+# and a directory may have its `blobs` elsewhere in itself.
 MAX_LINKS = 8
 
 _BLOCK = 512
@@ -81,23 +83,57 @@ class Directory:
 
     @contextmanager
     def _open(self, path: str) -> Iterator[int]:
-        """The file, reached part by part without following a link."""
+        """The file, reached part by part; a link is read and never left to the system to follow."""
+        way = path
+        for _ in range(MAX_LINKS + 1):
+            found = self._walk(way)
+            if isinstance(found, int):
+                break
+            if found.target is None:
+                raise LayoutError(f"has a link that leads out of it, and is not followed: {found.path}")
+            way = found.target
+        else:
+            raise LayoutError(f"has more than {MAX_LINKS} links one after the other: {path}")
+        try:
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise FileNotFoundError(path)
+            yield found
+        finally:
+            os.close(found)
+
+    def _walk(self, path: str) -> "int | _Link":
+        """The file at the end of the path, opened, or the first link on the way to it."""
         parts = path.split("/")
         if not all(map(_PART.fullmatch, parts)):
             raise FileNotFoundError(path)
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
         file = os.open(self._root, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
         try:
-            for part in parts:
-                # Without O_NONBLOCK opening a pipe would wait for ever.
-                below = os.open(part, flags | os.O_NONBLOCK, dir_fd=file)
+            for index, part in enumerate(parts):
+                try:
+                    # Without O_NONBLOCK opening a pipe would wait for ever.
+                    below = os.open(part, flags | os.O_NONBLOCK, dir_fd=file)
+                except OSError as error:
+                    if error.errno != errno.ELOOP:
+                        raise
+                    target = os.readlink(part, dir_fd=file)
+                    way = posixpath.join(*parts[:index], target, *parts[index + 1 :])
+                    return _Link("/".join(parts[: index + 1]), _normalize(way))
                 os.close(file)
                 file = below
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise FileNotFoundError(path)
-            yield file
+            found, file = file, -1
+            return found
         finally:
-            os.close(file)
+            if file >= 0:
+                os.close(file)
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A link in a directory, and where the way goes on behind it; None: out of the directory."""
+
+    path: str
+    target: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Read an OCI image layout (image-spec 1.1, image-layout.md): its index, and every manifest that leads on.
 
 Rules of this file: what the index names and what that names is there, if its file is; a blob that nothing
-names may be anything and is not looked at. Bytes that are not what their digest says lead nowhere: they are
-listed, and whoever asks for them finds out. An entry without a name that refers to something goes where that
-is.
+names may be anything and is not looked at. A tag is there even if its file is missing, and a file that cannot
+be read, or is not what its digest says, is listed and leads nowhere: whoever asks for them finds out. An
+entry without a name that refers to something goes where that is.
 """
 
 from collections import deque
@@ -38,8 +38,11 @@ def read_layout(files: Files, default: RepositoryName) -> Contents:
         name, tag = read_name(entry.annotations, default)
         if tag is None:
             nameless.append(entry)
-        elif walk.add(walk.contents.repository(name), entry):
-            walk.contents.repository(name).tags[tag] = entry.digest
+        elif entry.media_type in MANIFEST_TYPES:
+            repository = walk.contents.repository(name)
+            if not walk.add(repository, entry):
+                repository.missing[entry.digest] = Held(entry.media_type, entry.size)
+            repository.tags[tag] = entry.digest
     _place(walk, nameless, default)
     return walk.contents
 
@@ -124,18 +127,21 @@ class _Walk:
         return self._known[descriptor.digest]
 
     def _look(self, descriptor: Descriptor) -> tuple[Held, tuple[Descriptor, ...]] | None:
-        """A manifest and its children; None where there is no file, or what is named is no manifest."""
+        """A manifest and its children; None where there is no file, or what is named is no manifest.
+
+        That a child's file is missing is legal: an index may be of more platforms than were copied.
+        """
         if descriptor.media_type not in MANIFEST_TYPES:
             return None
-        path = blob_path(descriptor.digest)
+        path, size = blob_path(descriptor.digest), descriptor.size
         try:
             size = self._files.size(path)
             data = self._files.read(path, MAX_MANIFEST_BYTES)
             verify_digest(data, descriptor.digest)
             manifest = parse_manifest(data, descriptor.media_type, descriptor.digest)
-        except OSError:
+        except FileNotFoundError:
             return None
-        except ContentError:
+        except (ContentError, LayoutError, OSError):
             return Held(descriptor.media_type, size), ()
         return hold(manifest, descriptor.media_type), (
             manifest.manifests if isinstance(manifest, ImageIndex) else ()

@@ -39,6 +39,10 @@ class UnreadableLayoutError(httpx.NetworkError):
     """It cannot be read; the text continues "the registry …"."""
 
 
+class MissingFileError(httpx.RequestError):
+    """A file that it names is not there; the text continues "the registry …"."""
+
+
 class LayoutTransport(httpx.AsyncBaseTransport):
     """A layout at a path, as a registry."""
 
@@ -55,7 +59,7 @@ class LayoutTransport(httpx.AsyncBaseTransport):
         return f"LayoutTransport({str(self._path)!r})"
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer; raises MalformedLayoutError or UnreadableLayoutError where there is none."""
+        """The answer; raises one of the errors above where there is none."""
         return await asyncio.to_thread(self._handle, request.method, request.url.path)
 
     def _handle(self, method: str, path: str) -> httpx.Response:
@@ -99,16 +103,45 @@ class LayoutTransport(httpx.AsyncBaseTransport):
             return _answer_list(match["api"], match["list"], repository)
         try:
             if match["kind"] == "manifests":
-                return _answer_manifest(files, contents, repository, match["reference"])
+                return self._answer_manifest(files, contents, repository, match["reference"])
             digest = parse_digest(match["reference"])
             if match["kind"] == "referrers":
                 return _answer_referrers(repository, digest)
-            data = files.read(contents.path_of(digest), MAX_CONFIG_BYTES)
+            data = _read(files, contents.path_of(digest), MAX_CONFIG_BYTES)
             return _answer(data, "application/octet-stream", digest)
         except InvalidDigestError:
             return _refuse(400, "DIGEST_INVALID")
-        except (FileNotFoundError, ContentTooLargeError):
-            return _refuse(404, "MANIFEST_UNKNOWN" if match["kind"] == "manifests" else "BLOB_UNKNOWN")
+        except ContentTooLargeError:
+            return _refuse(404, "BLOB_UNKNOWN")
+
+    def _answer_manifest(
+        self, files: Files, contents: Contents, repository: HeldRepository, reference: str
+    ) -> httpx.Response:
+        digest = parse_digest(reference) if ":" in reference else repository.tags.get(TagName(reference))
+        held = None if digest is None else repository.find(digest)
+        if digest is None or held is None:
+            return _refuse(404, "MANIFEST_UNKNOWN")
+        if held.data is not None:
+            return _answer(held.data, held.media_type, digest)
+        path = contents.path_of(digest)
+        try:
+            data = _read(files, path, MAX_MANIFEST_BYTES)
+        except ContentTooLargeError:
+            # As a registry does it: whoever reads the length does not read on.
+            return _answer(b"", held.media_type, digest, size=files.size(path))
+        if digest in repository.missing:
+            self._stamp = None  # the file has come since: so may have what it leads to
+        return _answer(data, held.media_type, digest)
+
+
+def _read(files: Files, path: str, limit: int) -> bytes:
+    """The file; raises what it comes to for the one who asked where it cannot be read."""
+    try:
+        return files.read(path, limit)
+    except FileNotFoundError:
+        raise MissingFileError(f"lacks the file {path}") from None
+    except OSError as error:
+        raise MalformedLayoutError(f"has a file that cannot be read, {path}: {error.strerror}") from None
 
 
 def _answer_list(api: str, kind: str, repository: HeldRepository) -> httpx.Response:
@@ -124,19 +157,6 @@ def _answer_list(api: str, kind: str, repository: HeldRepository) -> httpx.Respo
         ]
         return _answer_json({"manifests": manifests})
     return _refuse(404, "NAME_UNKNOWN")
-
-
-def _answer_manifest(
-    files: Files, contents: Contents, repository: HeldRepository, reference: str
-) -> httpx.Response:
-    digest = parse_digest(reference) if ":" in reference else repository.tags.get(TagName(reference))
-    held = None if digest is None else repository.manifests.get(digest)
-    if digest is None or held is None:
-        return _refuse(404, "MANIFEST_UNKNOWN")
-    data = held.data
-    if data is None:
-        data = files.read(contents.path_of(digest), MAX_MANIFEST_BYTES)
-    return _answer(data, held.media_type, digest)
 
 
 def _answer_referrers(repository: HeldRepository, subject: Digest) -> httpx.Response:
@@ -155,8 +175,9 @@ def _answer_referrers(repository: HeldRepository, subject: Digest) -> httpx.Resp
     return _respond(json.dumps(index).encode(), OCI_IMAGE_INDEX)
 
 
-def _answer(data: bytes, media_type: str, digest: Digest) -> httpx.Response:
-    return _respond(data, media_type, {"Docker-Content-Digest": digest})
+def _answer(data: bytes, media_type: str, digest: Digest, *, size: int | None = None) -> httpx.Response:
+    length = len(data) if size is None else size
+    return _respond(data, media_type, {"Docker-Content-Digest": digest, "Content-Length": str(length)})
 
 
 def _answer_json(document: Any) -> httpx.Response:
