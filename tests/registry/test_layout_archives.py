@@ -24,6 +24,7 @@ from layout_builders import docker_files, layout_files, named, write_tar
 pytestmark = pytest.mark.anyio
 
 IMAGE = make_image([make_layer("one"), make_layer("two")], docker=True)
+OTHER = make_image([make_layer("other")], docker=True)
 WEB = RepositoryName("web")
 
 
@@ -186,27 +187,57 @@ LAYER = f"{IMAGE.blobs[1].digest[7:]}.tar"
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (without("manifest.json"), "no file manifest.json"),
         (without(CONFIG), "lacks a file of an image"),
         (without(LAYER), "lacks a file of an image"),
         (rewrite(Config=1), "without a config"),
         (rewrite(Layers=[]), "another number of layers"),
         (rewrite(Layers=None), "Layers are no list"),
-        (rewrite(RepoTags=[1]), "RepoTags are no list"),
         (rewrite(Config="../../etc/passwd"), "lacks a file of an image"),
         (rewrite(Config="manifest.json"), "does not tell the digests"),
     ],
 )
-async def test_what_docker_did_not_save(
+async def test_images_that_are_damaged(
     tmp_path: Path, change: Callable[[dict[str, bytes]], None], reason: str
 ) -> None:
-    """An archive that is not whole is refused whole, with what is wrong."""
+    """What is wrong with one image is told of its tags, and others are read."""
     saved = docker_files({"web:1": IMAGE})
     change(saved)
+    good = docker_files({"web:2": OTHER})
+    saved["manifest.json"] = json.dumps(
+        json.loads(saved["manifest.json"]) + json.loads(good.pop("manifest.json"))
+    ).encode()
+    path = write_tar(tmp_path / "saved.tar", saved | good)
+
+    async with connect("docker-archive", path) as client:
+        tags = [tag async for page in client.list_tags(WEB) for tag in page]
+        listed = [each.digest async for page in client.list_manifests(WEB) for each in page]
+        fetched = await client.get_manifest(WEB, TagName("2"))
+        with pytest.raises(RegistryProtocolError, match=reason):
+            await client.get_manifest(WEB, TagName("1"))
+
+    assert [("1", None), ("2", fetched.digest)] == [(tag.name, tag.digest) for tag in tags]
+    assert [fetched.digest] == listed
+
+
+@pytest.mark.parametrize("tags", [None, [1]])
+async def test_damaged_images_without_a_tag(tmp_path: Path, tags: object) -> None:
+    """What is damaged and has no name is told by the list in which it would have been."""
+    saved = docker_files({"web:1": IMAGE})
+    rewrite(Layers=[], RepoTags=tags)(saved)
     path = write_tar(tmp_path / "saved.tar", saved)
 
     async with connect("docker-archive", path) as client:
-        with pytest.raises(RegistryProtocolError, match=reason):
+        assert [("saved",)] == [page async for page in client.list_repositories()]
+        with pytest.raises(RegistryProtocolError, match="another number of layers|RepoTags are no list"):
+            assert [] == [page async for page in client.list_manifests(RepositoryName("saved"))]
+
+
+async def test_what_docker_did_not_save(tmp_path: Path) -> None:
+    """An archive that does not list its images is refused whole."""
+    path = write_tar(tmp_path / "saved.tar", {"repositories": b"{}"})
+
+    async with connect("docker-archive", path) as client:
+        with pytest.raises(RegistryProtocolError, match="no file manifest.json"):
             await client.ping()
 
 

@@ -82,7 +82,8 @@ class LayoutDialect(OciDialect):
 
 
 def _parse_tag(item: Any) -> ListedTag:
-    return ListedTag(parse_tag_name(item["name"]), parse_digest(item["digest"]))
+    digest = item["digest"]  # none of a damaged image: who asks for the tag is told why
+    return ListedTag(parse_tag_name(item["name"]), None if digest is None else parse_digest(digest))
 
 
 def _parse_manifest(item: Any) -> ListedManifest:

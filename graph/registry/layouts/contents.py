@@ -42,6 +42,10 @@ class HeldRepository:
     manifests: dict[Digest, Held] = field(default_factory=dict)
     missing: dict[Digest, Held] = field(default_factory=dict)
     """What tags name and no file has."""
+    damaged: dict[TagName, str] = field(default_factory=dict)
+    """Tags of images without a digest, and why; the texts continue "the registry …"."""
+    damage: str | None = None
+    """Why something that no tag names is not among the manifests."""
 
     def find(self, digest: Digest) -> Held | None:
         """What goes under this digest; None for what nothing names."""

@@ -5,6 +5,9 @@ made of that exactly as containers/image (docker/internal/tarfile/src.go) makes 
 give the same image the same digest: Docker's schema 2 with layers named by the DiffIDs of the config. What a
 layer holds is not hashed: the config says its digest, and nobody reads the layer.
 
+An image that is damaged has its tags, which tell what is wrong to whoever asks for them; one that is damaged
+and has no name has the list of what is untagged tell it.
+
 An archive that Docker 25 or later wrote is an OCI image layout as well, which keeps the true manifests: that
 is the better reading.
 """
@@ -17,7 +20,7 @@ from graph.oci.digest import Digest, compute_digest, parse_digest
 from graph.oci.document import decode_json
 from graph.oci.manifest import MAX_LAYERS
 from graph.oci.media_types import DOCKER_IMAGE_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
-from graph.oci.reference import RepositoryName
+from graph.oci.reference import RepositoryName, TagName
 from graph.registry.layouts.contents import Contents, Held, parse_address
 from graph.registry.layouts.files import Files, LayoutError
 from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
@@ -33,12 +36,16 @@ def read_docker_archive(files: Files, default: RepositoryName) -> Contents:
     """
     contents = Contents()
     for image in _read_images(files):
-        data, config, path = _make_manifest(files, image)
+        try:
+            named = _read_addresses(image)
+            made = _make_manifest(files, image)
+        except LayoutError as error:
+            _note_damage(contents, image, default, str(error))
+            continue
+        data, config, path = made
         digest = compute_digest(data)
         contents.paths[config] = path
         held = Held(DOCKER_MANIFEST, len(data), data=data)
-        addresses = [parse_address(each) for each in _texts(image, "RepoTags", may_be_null=True)]
-        named = [address for address in addresses if address is not None]
         for name, tag in named:
             repository = contents.repository(name)
             repository.manifests[digest] = held
@@ -46,6 +53,22 @@ def read_docker_archive(files: Files, default: RepositoryName) -> Contents:
         if not named:
             contents.repository(default).manifests[digest] = held
     return contents
+
+
+def _read_addresses(image: dict[str, Any]) -> list[tuple[RepositoryName, TagName]]:
+    addresses = [parse_address(each) for each in _texts(image, "RepoTags", may_be_null=True)]
+    return [address for address in addresses if address is not None]
+
+
+def _note_damage(contents: Contents, image: dict[str, Any], default: RepositoryName, reason: str) -> None:
+    try:
+        named = _read_addresses(image)
+    except LayoutError:
+        named = []
+    for name, tag in named:
+        contents.repository(name).damaged[tag] = reason
+    if not named:
+        contents.repository(default).damage = reason
 
 
 def _read_images(files: Files) -> list[dict[str, Any]]:

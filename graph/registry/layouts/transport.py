@@ -118,6 +118,8 @@ class LayoutTransport(httpx.AsyncBaseTransport):
         self, files: Files, contents: Contents, repository: HeldRepository, reference: str
     ) -> httpx.Response:
         digest = parse_digest(reference) if ":" in reference else repository.tags.get(TagName(reference))
+        if digest is None and TagName(reference) in repository.damaged:
+            raise LayoutError(repository.damaged[TagName(reference)])
         held = None if digest is None else repository.find(digest)
         if digest is None or held is None:
             return _refuse(404, "MANIFEST_UNKNOWN")
@@ -146,11 +148,13 @@ def _read(files: Files, path: str, limit: int) -> bytes:
 
 def _answer_list(api: str, kind: str, repository: HeldRepository) -> httpx.Response:
     if (api, kind) == ("v2", "tags/list"):
-        return _answer_json({"tags": sorted(repository.tags)})
+        return _answer_json({"tags": sorted({**repository.tags, **repository.damaged})})
     if (api, kind) == ("layout", "tags"):
-        tags = [{"name": name, "digest": digest} for name, digest in sorted(repository.tags.items())]
-        return _answer_json({"tags": tags})
+        digests = {**dict.fromkeys(repository.damaged), **repository.tags}
+        return _answer_json({"tags": [{"name": tag, "digest": digests[tag]} for tag in sorted(digests)]})
     if (api, kind) == ("layout", "manifests"):
+        if repository.damage is not None:
+            raise LayoutError(repository.damage)
         manifests = [
             {"digest": digest, "mediaType": held.media_type, "size": held.size}
             for digest, held in repository.manifests.items()
