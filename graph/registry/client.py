@@ -236,7 +236,7 @@ class RegistryClient:
     async def list_tags(self, repository: RepositoryName) -> AsyncIterator[tuple[ListedTag, ...]]:
         """Yield the repository's tags, one tuple a page, in the registry's own order; a tag may come twice.
 
-        Each has its digest where TAG_DIGESTS is supported.
+        Each has its digest where TAG_DIGESTS is supported and the vendor's API knows the repository.
 
         Raises RegistryUnknownError where the registry does not know the repository, which distribution 2.8
         also says of one that holds untagged manifests only; DoubtfulListError at the end of a list that holds

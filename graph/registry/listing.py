@@ -97,6 +97,8 @@ class Listing(Generic[Entry]):
     headers: tuple[tuple[str, str], ...] = ()
     refusal_of: Callable[[Reply], type[RegistryError] | None] | None = None
     """What the vendor means by an answer other than 200, where its status does not tell."""
+    is_plain: bool = False
+    """It is the plain API's, so that it says nothing of the vendor's."""
     action: tuple[str, Callable[[str], str]] | None = None
     """What is asked for by name and not by path, and the JSON that asks for the page of a query."""
 

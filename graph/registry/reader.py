@@ -42,6 +42,8 @@ class PageReader:
     ) -> None:
         """`page_size` is what to ask for; a registry that refuses it is asked for less."""
         self.capabilities = capabilities
+        self.has_vendor_lists = False
+        """Whether a list that the plain API has not was ever read."""
         self.dropped = 0
         """Items of lists that were no valid names."""
         self._registry = registry
@@ -69,6 +71,7 @@ class PageReader:
                 page = read_page(listing, reply.body)
             except ValueError as error:
                 raise request.error(RegistryProtocolError, str(error)) from None
+            self.has_vendor_lists |= not listing.is_plain
             self.dropped += page.dropped
             has_entries = has_entries or bool(page.entries)
             doubted = request if page.doubtful else doubted

@@ -43,6 +43,10 @@ class Reader(Protocol):
     def capabilities(self) -> MutableMapping[Capability, CapabilityState]:
         """What the registry can tell, as far as it is known; a dialect may learn that it cannot."""
 
+    @property
+    def has_vendor_lists(self) -> bool:
+        """Whether a list that the plain API has not was ever read: then the vendor's API is there."""
+
     def pages(self, listing: Listing[Entry]) -> AsyncIterator[Sequence[Entry]]:
         """The list, page by page; raises RegistryError where it is cut short."""
 
@@ -109,14 +113,18 @@ async def fall_back(
 ) -> AsyncIterator[Sequence[Entry]]:
     """The pages of the vendor's list; where the registry has none, or not for us, the plain ones.
 
-    A registry that has the plain list and does not know the vendor's is not what it looked like: what is
-    `lost` with that is remembered, and the vendor's list is not asked for again. One that only refuses us
-    may grant another repository.
+    A registry that has the plain list and has never shown one of the vendor's is not what it looked like:
+    what is `lost` with that is remembered, and the vendor's list is not asked for again. One that only
+    refuses us may grant another repository, and one whose vendor's API has answered may not know this one.
     """
-    if not any(reader.capabilities[each] is CapabilityState.UNSUPPORTED for each in lost):
-        is_begun = is_denied = False
+    is_denied = False
+    is_lost = any(reader.capabilities[each] is CapabilityState.UNSUPPORTED for each in lost)
+    if reader.has_vendor_lists or not is_lost:
+        is_begun = False
         try:
             async for page in own:
+                if not is_begun:  # though another answer may have been taken for the end of it
+                    reader.capabilities.update(dict.fromkeys(lost, CapabilityState.SUPPORTED))
                 is_begun = True
                 yield page
             return
@@ -124,9 +132,7 @@ async def fall_back(
             if is_begun:
                 raise
             is_denied = isinstance(error, RegistryDeniedError)
-    else:
-        is_denied = True  # nothing is learned anew
     async for page in plain:
-        if not is_denied:
+        if not is_denied and not reader.has_vendor_lists:
             reader.capabilities.update(dict.fromkeys(lost, CapabilityState.UNSUPPORTED))
         yield page

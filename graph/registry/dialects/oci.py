@@ -61,13 +61,18 @@ class OciDialect:
     def catalog(self) -> Listing[RepositoryName]:
         """`GET /v2/_catalog`."""
         return Listing(
-            RequestKind.CATALOG, "/v2/_catalog", CATALOG_SCOPE, _read_repositories, parse_repository_name
+            RequestKind.CATALOG,
+            "/v2/_catalog",
+            CATALOG_SCOPE,
+            _read_repositories,
+            parse_repository_name,
+            is_plain=True,
         )
 
     def tags(self, repository: RepositoryName) -> Listing[ListedTag]:
         """`GET /v2/<name>/tags/list`: end-8a and 8b."""
         path = f"{repository_path(repository)}/tags/list"
-        return Listing(RequestKind.TAGS, path, pull_scope(repository), _read_tags, parse_tag)
+        return Listing(RequestKind.TAGS, path, pull_scope(repository), _read_tags, parse_tag, is_plain=True)
 
     def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
         """The catalog, page by page."""
