@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from fakes.skipping_loop import SkippingLoop
 from graph.errors import RegistryFailedError, RegistryUnknownError, RegistryUnreachableError
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.breaker import FIRST_PAUSE, LONGEST_PAUSE, MAX_FAILURES, Breaker, BreakerState
@@ -128,8 +129,9 @@ async def test_a_registry_that_answers_a_ping_is_asked_on() -> None:
     assert 10 * MAX_FAILURES + 3 == transport.asked
 
 
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": SkippingLoop})])
 async def test_refusals_are_answers() -> None:
-    """A registry that denies, does not know or throttles is there."""
+    """A registry that denies, does not know or throttles is there; after a 429 it is waited for."""
     transport = Answers(404)
     async with connect(transport, Clock()) as client:
         for status in (404, 403, 429) * MAX_FAILURES:
