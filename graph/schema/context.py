@@ -68,18 +68,15 @@ class Limits:
 
 
 class Snapshot(Protocol):
-    """A view of the store that does not change until it is renewed."""
+    """A view of the store that does not change but while its reader is away."""
 
     statements: list[str]
 
     async def read(self, function: Callable[..., T], /, *args: Any) -> T:
         """Run a function of the store in a worker thread; it is given the database first."""
 
-    async def renew(self) -> None:
-        """Let the next read see what was written since."""
-
     def away(self) -> AbstractAsyncContextManager[None]:
-        """Keep nobody else from the store until the end of the block."""
+        """Keep nobody else from the store until the end of the block; then see what was written since."""
 
 
 class Refresher(Protocol):

@@ -66,7 +66,7 @@ class Outcome:
 async def freshen(context: Context, observations: Sequence[Observation]) -> list[Outcome]:
     """Refresh what is too old and may be refreshed; the outcome of each, in order.
 
-    When anything was refreshed, the next read of the request sees it.
+    The next read of the request sees what was refreshed.
     """
     now = context.clock()
     tasks = []
@@ -85,9 +85,7 @@ async def freshen(context: Context, observations: Sequence[Observation]) -> list
             tasks.append(task)
     if tasks:
         async with context.snapshot.away():
-            outcomes = await asyncio.gather(*tasks)
-        if any(outcome.is_refreshed for outcome in outcomes):
-            await context.snapshot.renew()
+            await asyncio.gather(*tasks)
     return [_outcome_of(context, observation, now) for observation in observations]
 
 

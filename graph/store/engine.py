@@ -244,6 +244,7 @@ class Snapshot:
         try:
             await self.renew()
             yield
+            await self.renew()  # a read that is under way began before
         finally:
             self._away -= 1
 

@@ -24,8 +24,6 @@ class Broken:
     async def read(self, *_: Any) -> Any:
         raise self.error
 
-    async def renew(self) -> None: ...
-
 
 def broken(error: Exception) -> Callable[[Any], Broken]:
     return lambda _: Broken(error)

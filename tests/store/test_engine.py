@@ -272,6 +272,27 @@ async def test_away_from_the_store_takes_no_seat(store: Store) -> None:
         await manager.__aexit__(None, None, None)
 
 
+async def test_read_at_the_end_of_being_away(store: Store) -> None:
+    """Whoever comes back sees what was written meanwhile, even if an older read is not over yet."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def read_slowly(db: Connection) -> list[str]:
+        names = read_names(db)
+        begun.set()
+        go_on.wait()
+        return names
+
+    async with store.snapshot() as snapshot:
+        async with snapshot.away():
+            reading = asyncio.create_task(snapshot.read(read_slowly))
+            await until(begun.is_set)
+            await store.write(add_name, "a")
+            asyncio.get_running_loop().call_soon(go_on.set)
+        assert ["a"] == await snapshot.read(read_names)
+        assert [] == await reading
+    assert 0 == in_use(store)
+
+
 async def test_cancelled_write_commits(store: Store) -> None:
     """A write that has begun is carried through, whoever stops waiting for it."""
     begun, go_on = threading.Event(), threading.Event()
