@@ -14,7 +14,9 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
+from fakes.skipping_loop import SkippingLoop
 from graph.endpoint import (
+    BODY_SECONDS,
     DISCARDED_BYTES,
     PART_BYTES,
     BearerToken,
@@ -217,6 +219,27 @@ async def test_body_without_length_is_cut() -> None:
 
     assert 413 == response.status_code
     assert sent <= MAX_BODY + DISCARDED_BYTES + 100_000
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": SkippingLoop})])
+async def test_body_that_drips() -> None:
+    """A body must have arrived in time, however often a part of it comes."""
+    sent: list[Any] = []
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(1)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", JSON.encode())]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    await make_endpoint()(scope, drip, send)
+
+    assert 408 == sent[0]["status"]
+    assert b"INVALID_REQUEST" in sent[1]["body"]
+    assert BODY_SECONDS == asyncio.get_running_loop().time()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Authorization": "Bearer none"}])

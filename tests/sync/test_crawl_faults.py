@@ -13,6 +13,7 @@ from builders import (
     make_blob,
     make_image,
     make_index,
+    make_json,
     make_layer,
     make_sbom,
 )
@@ -577,6 +578,22 @@ async def test_a_config_that_is_malformed(rig: Rig) -> None:
     report = await rig.crawl()
     assert {} == report.trouble_counts
     assert {built.digest: ""} == rig.artifacts("web")
+    assert [] == rig.recount()
+
+
+async def test_a_config_larger_than_its_descriptor(rig: Rig) -> None:
+    """A config is taken for no more than the manifest says it is: room for it was reckoned by that."""
+    honest = image("a", architecture="riscv64")
+    manifest = honest.document
+    manifest["config"]["size"] -= 1
+    lying = make_json(manifest, OCI_MANIFEST, blobs=honest.blobs)
+    push(rig.registry, "web", lying, "v1")
+    spent, report = await rig.spend()
+    assert (1, {}) == (spent["CONFIG"], report.trouble_counts)
+    assert {lying.digest: ""} == rig.artifacts("web")
+    assert None is rig.dump()["manifests"][0][4]
+    spent, _ = await rig.spend()
+    assert "CONFIG" not in spent
     assert [] == rig.recount()
 
 
