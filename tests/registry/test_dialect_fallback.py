@@ -8,9 +8,12 @@ import pytest
 
 from fakes.sync_rig import image, push
 from fakes.vendors import DOUBLES
+from graph.errors import RegistryProtocolError
 from graph.oci.reference import RepositoryName
+from graph.registry.capability import Capability, CapabilityState
 from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
+from graph.sample import SampleRegistry
 from graph.sample.answers import Answer, json_answer
 from graph.settings import RegistrySettings
 
@@ -88,4 +91,72 @@ async def test_the_vendor_answers_late(dialect: str) -> None:
         assert before != client.capabilities
         is_odd_read.set()
         assert ["v1"] == await late
+        assert before == client.capabilities
+
+
+# What a front end may say at paths that it does not know.
+PAGE = Answer(200, (("Content-Type", "text/html"),), b"<!doctype html><title>Welcome</title>")
+FRONTS = {
+    "page": PAGE,
+    "login": Answer(302, (("Location", "https://login.example/"),), b""),
+    "refusal": Answer(400, (), b"bad request"),
+}
+
+
+def behind(front: Answer) -> SampleRegistry:
+    """A registry of no vendor, behind a front end that answers for every path that is not the plain API's."""
+    registry = SampleRegistry()
+    push(registry, WEB, image("web"), "v1")
+    registry.faults = lambda request: front if not request.path.startswith("/v2/") else None
+    return registry
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("host", ["harbor", "quay", "gitea", "forgejo"])
+async def test_a_guess_that_was_wrong(host: str, front: str) -> None:
+    """A registry that is only called so is read the plain way, whatever stands at the vendor's paths."""
+    registry = behind(FRONTS[front])
+    async with connect(registry, url=f"https://{host}.example") as client:
+        assert host in (client.dialect.name, "forgejo")
+        assert [(WEB,)] == [page async for page in client.list_repositories()]
+        assert ["v1"] == await tags_of(client, WEB)
+        registry.requests.clear()
+        assert ["v1"] == await tags_of(client, WEB)
+        assert CapabilityState.UNSUPPORTED is client.capabilities[Capability.PUSH_TIME]
+
+    assert [f"/v2/{WEB}/tags/list"] == [request.path for request in registry.requests]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize(
+    ("dialect", "url"),
+    [
+        ("harbor", "https://harbor.example"),
+        ("quay", "https://quay.example"),
+        ("gitea", "https://gitea.example"),
+        ("auto", "https://demo.goharbor.io"),
+        ("auto", "https://quay.io"),
+        ("auto", "https://codeberg.org"),
+    ],
+)
+async def test_no_guess(dialect: str, url: str, front: str) -> None:
+    """Of a registry that the settings or its host say to be the vendor's, what is wrong is told."""
+    async with connect(behind(FRONTS[front]), url=url, dialect=dialect) as client:
+        before = dict(client.capabilities)
+        with pytest.raises(RegistryProtocolError):
+            await tags_of(client, WEB)
+        assert before == client.capabilities
+
+
+@pytest.mark.parametrize("dialect", ["harbor", "quay", "gitea"])
+async def test_a_guess_that_was_right(dialect: str) -> None:
+    """Once the vendor's API has answered, what is wrong with it is told and not got around."""
+    registry = DOUBLES[dialect].make()
+    push(registry, WEB, image("web"), "v1")
+    async with connect(registry, url=f"https://{dialect}.example") as client:
+        before = dict(client.capabilities)
+        assert ["v1"] == await tags_of(client, WEB)
+        registry.faults = lambda request: PAGE if not request.path.startswith("/v2/") else None
+        with pytest.raises(RegistryProtocolError):
+            await tags_of(client, WEB)
         assert before == client.capabilities

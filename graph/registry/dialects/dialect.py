@@ -18,7 +18,12 @@ from collections.abc import (
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from graph.errors import RegistryDeniedError, RegistryUnknownError, RegistryUnsupportedError
+from graph.errors import (
+    RegistryDeniedError,
+    RegistryProtocolError,
+    RegistryUnknownError,
+    RegistryUnsupportedError,
+)
 from graph.oci.reference import RepositoryName
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.entries import ListedManifest, ListedTag
@@ -28,6 +33,9 @@ from graph.registry.signer import Signer
 from graph.registry.wire import Reply, Request
 
 Entry = TypeVar("Entry")
+
+# What a registry that is not the vendor's may say to a question for the vendor's list.
+_ABSENCES = (RegistryUnknownError, RegistryUnsupportedError, RegistryDeniedError, RegistryProtocolError)
 
 # Nothing is learned of a registry from what one owner's repository is refused for.
 NOTHING: Collection[Capability] = ()
@@ -99,10 +107,15 @@ class Dialect(Protocol):
 
 
 def read_with_fallback(
-    reader: Reader, own: Listing[Entry], plain: Listing[Entry], lost: Collection[Capability]
+    reader: Reader,
+    own: Listing[Entry],
+    plain: Listing[Entry],
+    lost: Collection[Capability],
+    *,
+    is_guess: bool = False,
 ) -> AsyncIterator[Sequence[Entry]]:
     """The vendor's list; where the registry has none, or not for us, the plain one."""
-    return fall_back(reader, reader.pages(own), reader.pages(plain), lost)
+    return fall_back(reader, reader.pages(own), reader.pages(plain), lost, is_guess=is_guess)
 
 
 async def fall_back(
@@ -110,12 +123,17 @@ async def fall_back(
     own: AsyncIterator[Sequence[Entry]],
     plain: AsyncIterator[Sequence[Entry]],
     lost: Collection[Capability],
+    *,
+    is_guess: bool = False,
 ) -> AsyncIterator[Sequence[Entry]]:
     """The pages of the vendor's list; where the registry has none, or not for us, the plain ones.
 
     A registry that has the plain list and has never shown one of the vendor's is not what it looked like:
     what is `lost` with that is remembered, and the vendor's list is not asked for again. One that only
     refuses us may grant another repository, and one whose vendor's API has answered may not know this one.
+
+    `is_guess`: nobody said that it is the vendor's. Then what has never answered in the vendor's way is none
+    of its APIs, whatever stands there: a page for people, a redirect to a login, a refusal of the path.
     """
     is_denied = False
     is_lost = any(reader.capabilities[each] is CapabilityState.UNSUPPORTED for each in lost)
@@ -128,8 +146,9 @@ async def fall_back(
                 is_begun = True
                 yield page
             return
-        except (RegistryUnknownError, RegistryUnsupportedError, RegistryDeniedError) as error:
-            if is_begun:
+        except _ABSENCES as error:
+            is_garbled = isinstance(error, RegistryProtocolError)
+            if is_begun or (is_garbled and (reader.has_vendor_lists or not is_guess)):
                 raise
             is_denied = isinstance(error, RegistryDeniedError)
     async for page in plain:

@@ -31,8 +31,6 @@ from graph.registry.wire import Login
 
 _LOST = frozenset({Capability.UNTAGGED_LISTING, Capability.PUSH_TIME})
 
-# The two servers that anybody may use.
-_HOSTS = frozenset({"gitea.com", "codeberg.org"})
 # What an administrator allows a page unless he says otherwise (MAX_RESPONSE_ITEMS).
 _PAGE_SIZE = 50
 
@@ -58,10 +56,12 @@ class GiteaDialect(OciDialect):
         Capability.EVENTS: CapabilityState.SUPPORTED,
     }
 
+    known_hosts = frozenset({"gitea.com", "codeberg.org"})  # the two that anybody may use
+
     @classmethod
     def speaks_at(cls, host: str) -> bool:
         """The public servers, and a host that is called by either name."""
-        return host in _HOSTS or host.startswith(("gitea.", "forgejo."))
+        return host in cls.known_hosts or host.startswith(("gitea.", "forgejo."))
 
     def versions(self, kind: RequestKind, owner: str, image: str | None = None) -> Listing[Version]:
         """`GET /api/v1/packages/<owner>`, of images whose name contains this one."""
@@ -89,7 +89,8 @@ class GiteaDialect(OciDialect):
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with the time of their last push; what they name has to be asked."""
         own = self._own_tags(reader, repository)
-        return fall_back(reader, own, reader.pages(self.tags(repository)), _LOST)
+        plain = reader.pages(self.tags(repository))
+        return fall_back(reader, own, plain, _LOST, is_guess=self.is_guess)
 
     async def list_manifests(
         self, reader: Reader, repository: RepositoryName

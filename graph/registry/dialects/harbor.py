@@ -36,9 +36,6 @@ _LOST = frozenset(
     {Capability.TAG_DIGESTS, Capability.UNTAGGED_LISTING, Capability.PUSH_TIME, Capability.LOCKS}
 )
 
-# The server of the project itself, to try it out.
-_DEMONSTRATION = "demo.goharbor.io"
-
 
 def _paging(extra: str = "") -> Paging:
     return Paging(size_name="page_size", largest=100, extra=extra, has_own_cursor=False)
@@ -58,10 +55,12 @@ class HarborDialect(OciDialect):
         Capability.EVENTS: CapabilityState.SUPPORTED,
     }
 
+    known_hosts = frozenset({"demo.goharbor.io"})  # the project's own, to try it out
+
     @classmethod
     def speaks_at(cls, host: str) -> bool:
         """A host that is called harbor; whoever is called so and is none is found out."""
-        return host == _DEMONSTRATION or host.startswith("harbor.")
+        return host in cls.known_hosts or host.startswith("harbor.")
 
     def repositories(self, project: str | None) -> Listing[RepositoryName]:
         """`GET /api/v2.0/repositories`, or of one project."""
@@ -106,7 +105,8 @@ class HarborDialect(OciDialect):
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
         """The repositories of the projects of the settings, else of every project that we may see."""
         if not self.settings.namespaces:
-            async for page in read_with_fallback(reader, self.repositories(None), self.catalog(), _LOST):
+            own, plain = self.repositories(None), self.catalog()
+            async for page in read_with_fallback(reader, own, plain, _LOST, is_guess=self.is_guess):
                 yield page
         for project in self.settings.namespaces:
             async for page in reader.pages(self.repositories(project)):
@@ -122,7 +122,8 @@ class HarborDialect(OciDialect):
             return
         told: set[TagName] = set()
         is_own = True
-        async for page in read_with_fallback(reader, self.own_tags(repository), self.tags(repository), _LOST):
+        own, plain = self.own_tags(repository), self.tags(repository)
+        async for page in read_with_fallback(reader, own, plain, _LOST, is_guess=self.is_guess):
             yield page
             told.update(tag.name for tag in page)
             is_own = is_own and all(tag.digest is not None for tag in page)

@@ -1,6 +1,6 @@
 """The plain API: distribution specification 1.1, and `_catalog`, which it reserves but does not specify."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from graph.oci.reference import RepositoryName, parse_repository_name, parse_tag_name
@@ -10,9 +10,10 @@ from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.identity import IdentitySource
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing
+from graph.registry.origin import host_of
 from graph.registry.signer import Signer
 from graph.registry.wire import CATALOG_SCOPE, pull_scope, repository_path
-from graph.settings import RegistrySettings
+from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
 
 
 class OciDialect:
@@ -34,11 +35,19 @@ class OciDialect:
         Capability.EVENTS: CapabilityState.UNSUPPORTED,
     }
 
+    known_hosts: Collection[str] = ()
+    """Where it is known to be spoken, of those dialects that are guessed by the name of a host."""
     apis: Sequence[str] = ()
     counts_pulls = False
 
     def __init__(self, settings: RegistrySettings) -> None:
         self.settings = settings
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether nothing but the name of the host says that this dialect is spoken there."""
+        host = host_of(self.settings.url.partition("://")[2])
+        return self.settings.dialect == AUTOMATIC_DIALECT and host not in self.known_hosts
 
     @property
     def url(self) -> str:

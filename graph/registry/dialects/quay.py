@@ -45,10 +45,12 @@ class QuayDialect(OciDialect):
         Capability.EVENTS: CapabilityState.SUPPORTED,
     }
 
+    known_hosts = frozenset({"quay.io"})
+
     @classmethod
     def speaks_at(cls, host: str) -> bool:
         """quay.io, and a host that is called quay."""
-        return host == "quay.io" or host.startswith("quay.")
+        return host in cls.known_hosts or host.startswith("quay.")
 
     @property
     def login(self) -> Login:
@@ -99,7 +101,8 @@ class QuayDialect(OciDialect):
 
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with what they name, page by page."""
-        return read_with_fallback(reader, self.own_tags(repository), self.tags(repository), _LOST)
+        own, plain = self.own_tags(repository), self.tags(repository)
+        return read_with_fallback(reader, own, plain, _LOST, is_guess=self.is_guess)
 
 
 def _name_of(item: Any) -> str:
