@@ -1,5 +1,6 @@
 """Layouts on disk, right and wrong ones, in one line: standard library only, nothing of `graph`."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -55,6 +56,12 @@ def write_tar(path: Path, files: Mapping[str, bytes], links: Mapping[str, str] |
             member = tarfile.TarInfo(name)
             member.type, member.linkname = tarfile.SYMTYPE, target
             archive.addfile(member)
+    return path
+
+
+def write_zipped(path: Path, files: Mapping[str, bytes], links: Mapping[str, str] | None = None) -> Path:
+    """The same, compressed with gzip, whatever it is called."""
+    path.write_bytes(gzip.compress(write_tar(path, files, links).read_bytes(), compresslevel=1))
     return path
 
 

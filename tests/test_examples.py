@@ -26,7 +26,7 @@ from graph.cli import app as command
 from graph.registry.dialects import choose_dialect
 from graph.sample import SampleRegistry, fill_sample
 from graph.settings import load_settings
-from layout_builders import docker_files, layout_files, named, write_directory, write_tar
+from layout_builders import docker_files, layout_files, named, write_directory, write_zipped
 
 ROOT = Path(__file__).parent.parent
 # Records of decisions tell what was weighed, not what to type.
@@ -89,7 +89,7 @@ def place(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("place")
     image = make_image([make_layer("one")])
     write_directory(path / "images", layout_files([named(image, "v1")], [image]))
-    write_tar(path / "saved.tar", docker_files({"shop/web:v1": image}))
+    write_zipped(path / "saved.tar.gz", docker_files({"shop/web:v1": image}))
     crawled = CliRunner().invoke(command, ["sync", registry, "--store", str(path / "ocigraph.sqlite3")])
     assert 0 == crawled.exit_code
     return path

@@ -106,7 +106,8 @@ class RegistrySettings(DiscreetModel):
 
     url: str = Field(
         description="Where the registry is: `https://host[:port]`; plain http must be written out. Or images "
-        "on disk: `oci:path` (a layout, a directory or a tar) or `docker-archive:path` (of `docker save`)."
+        "on disk: `oci:path` (a layout: a directory, `.tar` or `.tar.gz`) or `docker-archive:path` (of "
+        "`docker save`, `.tar` or `.tar.gz`)."
     )
     name: RegistryName = Field(
         default=RegistryName(""),

@@ -25,7 +25,7 @@ from graph.registry.dialects import choose_dialect
 from graph.registry.exchange import RetryPolicy
 from graph.registry.wire import MAX_MANIFEST_BYTES
 from graph.settings import RegistrySettings
-from layout_builders import layout_files, named, write_directory, write_tar
+from layout_builders import layout_files, named, write_directory, write_tar, write_zipped
 
 pytestmark = pytest.mark.anyio
 
@@ -37,9 +37,9 @@ def connect(path: Path, kind: str = "oci", **settings: Any) -> RegistryClient:
     return RegistryClient(RegistrySettings(url=f"{kind}:{path}", **settings), retries=RetryPolicy(attempts=1))
 
 
-@pytest.fixture(params=[write_directory, write_tar], ids=["directory", "tar"])
+@pytest.fixture(params=[write_directory, write_tar, write_zipped], ids=["directory", "tar", "gzip"])
 def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Mapping[str, bytes]], Path]:
-    """A function that writes the files of a layout to disk, once as a directory and once as a tar."""
+    """A function that writes the files of a layout to disk: as a directory, a tar, a compressed tar."""
 
     def write(files: Mapping[str, bytes]) -> Path:
         path: Path = request.param(tmp_path / "shop", files)

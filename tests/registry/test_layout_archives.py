@@ -1,10 +1,12 @@
 """Archives are read without being unpacked: what `docker save` wrote, and what somebody wrote to harm us."""
 
+import bz2
 import gzip
 import io
 import json
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -17,9 +19,11 @@ from graph.places import LayoutKind
 from graph.registry.client import RegistryClient
 from graph.registry.exchange import RetryPolicy
 from graph.registry.layouts import LayoutTransport
-from graph.registry.layouts.files import Archive, LayoutError, read_members
+from graph.registry.layouts.files import Archive, Plain
+from graph.registry.layouts.members import LayoutError, read_members
+from graph.registry.layouts.unzipped import Unzipped
 from graph.settings import RegistrySettings
-from layout_builders import docker_files, layout_files, named, write_tar
+from layout_builders import docker_files, layout_files, named, write_tar, write_zipped
 
 pytestmark = pytest.mark.anyio
 
@@ -120,7 +124,7 @@ def member(name: str = "a", **facts: object) -> tarfile.TarInfo:
         (b"", "empty"),
         (bytes(10_240), "empty"),
         (b"not a tar" * 200, "no tar"),
-        (gzip.compress(b"x" * 2000), "compressed"),
+        (bz2.compress(b"x" * 2000), "compressed in a way"),
         (tar_of(member(size=10**12)), "cut short"),
         (tar_of(member(size=2**63 - 1), format=tarfile.GNU_FORMAT), "cut short"),
         (tar_of(member(type=tarfile.XHDTYPE, size=10**9)), "header of more than 65536"),
@@ -134,10 +138,75 @@ def member(name: str = "a", **facts: object) -> tarfile.TarInfo:
 def test_archives_that_harm(tmp_path: Path, data: bytes, reason: str) -> None:
     """What an archive claims is held against what there is before a byte of it is read."""
     path = tmp_path / "a.tar"
+    for written in (data, gzip.compress(data)):
+        path.write_bytes(written)
+
+        with pytest.raises(LayoutError, match=reason):
+            Archive(path).size("a")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(bytes(4096))[:20],
+        b"\x1f\x8b",
+        b"\x1f\x8b" + b"no gzip" * 100,
+        gzip.compress(bytes(4096))[:10] + b"\xff" * 100,
+    ],
+)
+def test_gzip_that_is_damaged(tmp_path: Path, data: bytes) -> None:
+    """It is told as what it is, by the layout's error."""
+    path = tmp_path / "a.tar.gz"
     path.write_bytes(data)
 
-    with pytest.raises(LayoutError, match=reason):
+    with pytest.raises(LayoutError, match="compressed, and damaged or cut short"):
         Archive(path).size("a")
+
+
+def test_decompression_has_bounds(tmp_path: Path) -> None:
+    """Neither what comes out of a small file nor what is kept of it grows without end."""
+    path = write_zipped(tmp_path / "a.tar.gz", {"a": b"{" * 3000, "b": bytes(9_000_000), "c": b"[" * 3000})
+    with path.open("rb") as file:
+        for bounds, reason in (
+            ({"max_bytes": 9_000_000}, "more than 9000000 bytes"),
+            ({"max_kept_bytes": 5000}, "too many documents"),
+        ):
+            file.seek(0)
+            with (
+                closing(Unzipped(file.fileno(), **bounds)) as unzipped,
+                pytest.raises(LayoutError, match=reason),
+            ):
+                read_members(unzipped)
+        file.seek(0)
+        with closing(Unzipped(file.fileno(), max_kept_bytes=6000)) as unzipped:
+            assert ["a", "b", "c"] == list(read_members(unzipped))
+            assert [3000, 3000] == [len(data) for data in unzipped.documents.values()]
+
+
+def test_gzip_in_parts(tmp_path: Path) -> None:
+    """A file of several streams, as pigz and bgzip write it, is one tar."""
+    path = write_tar(tmp_path / "a.tar", {"a": b"{}", "b": b"[1]", "c": b"no JSON"})
+    data = path.read_bytes()
+    path.write_bytes(gzip.compress(data[:700]) + gzip.compress(data[700:]))
+
+    archive = Archive(path)
+
+    assert (b"{}", b"[1]", 7) == (archive.read("a", 9), archive.read("b", 9), archive.size("c"))
+    with pytest.raises(LayoutError, match="no JSON: c"):
+        archive.read("c", 9)
+
+
+@pytest.mark.parametrize("name", ["saved.tar.gz", "saved.tgz", "Saved.TAR"])
+async def test_docker_save_that_is_compressed(tmp_path: Path, name: str) -> None:
+    """`docker save web:1 | gzip` gives the same images under the same names."""
+    files = docker_files({"web:1": IMAGE, "": OTHER})
+    plain = write_tar(tmp_path / "plain.tar", files)
+    zipped = write_zipped(tmp_path / name, files)
+
+    async with connect("docker-archive", plain) as one, connect("docker-archive", zipped) as other:
+        expected = await one.get_manifest(WEB, TagName("1"))
+        assert expected == await other.get_manifest(WEB, TagName("1"))
+        assert [("saved", "web")] == [page async for page in other.list_repositories()]
 
 
 def test_an_archive_without_end(tmp_path: Path) -> None:
@@ -146,10 +215,10 @@ def test_an_archive_without_end(tmp_path: Path) -> None:
     path.write_bytes(tar_of(member()) + member().tobuf() * 100)
 
     with path.open("rb") as file:
-        assert ["a"] == list(read_members(file.fileno(), max_members=2))
+        assert ["a"] == list(read_members(Plain(file.fileno()), max_members=2))
     path.write_bytes(member().tobuf() * 101)
     with path.open("rb") as file, pytest.raises(LayoutError, match="more than 100 members"):
-        read_members(file.fileno(), max_members=100)
+        read_members(Plain(file.fileno()), max_members=100)
 
 
 def test_long_names(tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def blob_path(digest: Digest) -> str:
 
 
 def repository_of_file(name: str) -> RepositoryName:
-    """What the repository is called whose images have no name: as the file, without `.tar`."""
-    text = re.sub(r"[^a-z0-9]+", "-", name.lower().removesuffix(".tar")).strip("-")
+    """What the repository is called whose images have no name: as the file, without `.tar` or `.tar.gz`."""
+    stem = re.sub(r"\.(tar|tar\.gz|tgz)$", "", name.lower())
+    text = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")
     return RepositoryName(text) if text else UNNAMED
 
 

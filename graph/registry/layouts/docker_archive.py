@@ -22,7 +22,8 @@ from graph.oci.manifest import MAX_LAYERS
 from graph.oci.media_types import DOCKER_IMAGE_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from graph.oci.reference import RepositoryName, TagName
 from graph.registry.layouts.contents import Contents, Held, parse_address
-from graph.registry.layouts.files import Files, LayoutError
+from graph.registry.layouts.files import Files
+from graph.registry.layouts.members import LayoutError
 from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
 
 # Images of one archive: more than any daemon was seen to hold.

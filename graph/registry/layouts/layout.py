@@ -16,7 +16,8 @@ from graph.oci.manifest import ImageIndex, Manifest, parse_manifest
 from graph.oci.media_types import MANIFEST_TYPES, OCI_IMAGE_INDEX
 from graph.oci.reference import RepositoryName
 from graph.registry.layouts.contents import Contents, Held, HeldRepository, blob_path, read_name
-from graph.registry.layouts.files import Files, LayoutError
+from graph.registry.layouts.files import Files
+from graph.registry.layouts.members import LayoutError
 from graph.registry.wire import MAX_MANIFEST_BYTES
 
 # Manifests of one layout, each counted once for every repository it is in: ten times the entries that an

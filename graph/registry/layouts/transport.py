@@ -23,8 +23,9 @@ from graph.oci.reference import RepositoryName, TagName
 from graph.places import LayoutKind
 from graph.registry.layouts.contents import Contents, HeldRepository, repository_of_file
 from graph.registry.layouts.docker_archive import read_docker_archive
-from graph.registry.layouts.files import Archive, Files, LayoutError, Stamp, open_files
+from graph.registry.layouts.files import Archive, Files, Stamp, open_files
 from graph.registry.layouts.layout import read_layout
+from graph.registry.layouts.members import LayoutError
 from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
 
 _LIST = re.compile(r"/(?P<api>v2|layout)/(?P<name>.+)/(?P<list>tags/list|tags|manifests)")
