@@ -12,10 +12,10 @@ from graph.oci.digest import Digest
 from graph.oci.reference import LATEST, Reference, RepositoryName, TagName
 from graph.schema.batches import Answer, Cost, LevelFunction, Location
 from graph.schema.context import Context
-from graph.schema.errors import recalled
 from graph.schema.ids import ArtifactId, LayerId, NamespaceId, NodeId, RegistryId, RepositoryId, TagId
 from graph.schema.repository import observation_of, tag_observation_of
 from graph.schema.staleness import Observation, aged, freshen
+from graph.schema.tag import unresolved
 from graph.store import addresses, layers, namespaces, repositories
 from graph.store.addresses import Addressed
 from graph.store.rows import Completeness
@@ -69,9 +69,7 @@ def _observation_of(key: TagAddress, found: Addressed) -> Observation:
 
 
 def _tagged(found: Addressed) -> Answer:
-    if found.tag is not None and found.artifact is None:
-        return recalled(found.tag.error_code, found.tag.error_message)
-    return found.artifact
+    return (None if found.tag is None else unresolved(found.tag)) or found.artifact
 
 
 async def find_addressed(context: Context, keys: Sequence[DigestAddress], /) -> Sequence[Answer]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import strawberry
 
+from graph.errors import RegistryUnknownError
 from graph.oci.reference import format_reference
 from graph.schema.batches import Answer
 from graph.schema.context import Context
@@ -27,8 +28,19 @@ async def load_artifacts(context: Context, keys: Sequence[int], /) -> Sequence[A
     return await context.read(artifacts.load_artifacts, keys)
 
 
-def _artifact_key(row: TagRow) -> int | Exception:
-    return recalled(row.error_code, row.error_message) if row.artifact_key is None else row.artifact_key
+def unresolved(row: TagRow) -> Exception | None:
+    """Why nobody can say what the tag names; None where somebody can.
+
+    What it named before stands where the registry denied it, failed or gave no answer. A 404 is an answer:
+    what the tag named is not under it any more, and may be gone.
+    """
+    if row.artifact_key is None or row.error_code == RegistryUnknownError.code:
+        return recalled(row.error_code, row.error_message)
+    return None
+
+
+def _artifact_key(row: TagRow) -> int | Exception | None:
+    return unresolved(row) or row.artifact_key
 
 
 def _reference(row: TagRow, context: Context) -> str:
@@ -56,7 +68,8 @@ class Tag(Node):
     artifact: ArtifactLink | None = batched(
         load_artifacts,
         key=_artifact_key,
-        description="What it names now. Null with an error: the registry would not say.",
+        description="What it names, as of `observedAt`. Null with an error: the registry has never said, or "
+        "lists the tag and answers that it is not there.",
     )
     changed_at: datetime | None = strawberry.field(
         description="When the registry says that it last changed; where it does not say, when it was last "

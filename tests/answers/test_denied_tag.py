@@ -1,5 +1,7 @@
 """A tag that the registry would not resolve is not known, which every answer that it may belong to says."""
 
+from datetime import datetime
+
 import pytest
 
 from requests_to_graph import graph_of
@@ -9,6 +11,56 @@ pytestmark = pytest.mark.anyio
 
 BASIS = "basis { countsAreLowerBound exclusiveIsUpperBound }"
 UNSURE = {"countsAreLowerBound": True, "exclusiveIsUpperBound": True}
+
+
+def tag_store(code: str, **artifact: object) -> StoreBuilder:
+    """A repository with one tag, which named an artifact before the registry refused to say what it names."""
+    builder = StoreBuilder()
+    repository = builder.repository(
+        builder.registry("registry.test", catalog_observed_at=NOW), "web", observed_at=NOW, crawled_at=NOW
+    )
+    named = builder.image(repository, [], **artifact)
+    builder.tag(repository, "v1", named, error_code=code, error_message="no")
+    return builder
+
+
+@pytest.mark.parametrize("absent_at", [NOW, None])
+async def test_a_listed_tag_that_is_not_there(absent_at: datetime | None) -> None:
+    """Of a tag that is listed and answers 404 nothing old is shown: its artifact is null, and why."""
+    query = """{
+        repository(name: "web") {
+            tags { nodes { name artifact { digest } } }
+            tag(name: "v1") { name artifact { digest } }
+        }
+        artifact(reference: "web:v1") { digest }
+    }"""
+    async with graph_of(tag_store("REGISTRY_UNKNOWN", absent_at=absent_at)) as graph:
+        response = await graph.ask(query)
+
+    unknown = {"name": "v1", "artifact": None}
+    assert {"tags": {"nodes": [unknown]}, "tag": unknown} == response["data"]["repository"]
+    assert response["data"]["artifact"] is None
+    told = {tuple(error["path"]): error["extensions"]["code"] for error in response["errors"]}
+    assert {
+        ("repository", "tags", "nodes", 0, "artifact"): "REGISTRY_UNKNOWN",
+        ("repository", "tag", "artifact"): "REGISTRY_UNKNOWN",
+        ("artifact",): "REGISTRY_UNKNOWN",
+    } == told
+
+
+@pytest.mark.parametrize("code", ["REGISTRY_DENIED", "REGISTRY_FAILED"])
+async def test_a_tag_without_an_answer(code: str) -> None:
+    """Where the registry does not answer what a tag names, what it named before stands."""
+    query = """{
+        repository(name: "web") { tag(name: "v1") { artifact { digest } } }
+        artifact(reference: "web:v1") { digest }
+    }"""
+    async with graph_of(tag_store(code)) as graph:
+        response = await graph.ask(query)
+
+    assert "errors" not in response
+    assert response["data"]["artifact"] == response["data"]["repository"]["tag"]["artifact"]
+    assert response["data"]["artifact"] is not None
 
 
 def denied_store() -> StoreBuilder:
