@@ -12,9 +12,11 @@ import io
 import json
 import logging
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from types import MethodType
 from typing import Any, get_args
 
 import httpx
@@ -25,12 +27,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 from rich.console import Console
 
-from fakes.guarded import forms_of
+from fakes.guarded import LOGIN, GuardedServer, forms_of, secrets_in
 from fakes.hostile import Behaviour, HostileServer, Wire, respond, write
 from fakes.scripted import Asked
 from graph.app import check_logins, create_app
 from graph.errors import GraphError
-from graph.settings import Settings, load_settings
+from graph.registry.auth import Credentials, Token
+from graph.registry.identity import Identity
+from graph.registry.tokens import TokenKey
+from graph.settings import RegistrySettings, Settings, load_settings
 from graph.sync.crawl import Crawler
 from graph.terminal import print_logins
 
@@ -163,6 +168,27 @@ def shown(error: BaseException) -> Iterator[str]:
         pending += [other for other in (current.__cause__, current.__context__) if other is not None]
 
 
+def inner(root: object) -> Iterator[object]:
+    """Every object of our own classes that hangs on to this one, however deep."""
+    pending, seen = [root], set()
+    while pending:
+        current = pending.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, Mapping):
+            pending += [*current, *current.values()]
+        elif isinstance(current, tuple | list | set | frozenset | deque):
+            pending += current
+        elif isinstance(current, MethodType):
+            pending.append(current.__self__)
+        elif type(current).__module__.partition(".")[0] == "graph":
+            yield current
+            names = [name for each in type(current).__mro__ for name in getattr(each, "__slots__", ())]
+            pending += getattr(current, "__dict__", {}).values()
+            pending += [getattr(current, name) for name in names if hasattr(current, name)]
+
+
 class Records(logging.Handler):
     """Every record, with everything that is in it."""
 
@@ -212,6 +238,7 @@ async def serve_and_crawl(app: Any) -> list[str]:
         ]
         report = await Crawler(upstream).crawl()
         texts += [repr(report), *map(repr, report.troubles)]
+        texts += [text for each in inner(upstream) for text in (repr(each), str(each))]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         for query, headers in product(QUERIES, ({}, {"Authorization": "Bearer wrong"})):
             answer = await client.post("/graphql", json={"query": query}, headers=headers)
@@ -260,6 +287,21 @@ def test_no_secret_is_shown(holder: Any, tmp_path: Path) -> None:
             assert [] == look(holder, secret, shape, tmp_path)[0]
 
     check()
+
+
+@pytest.mark.anyio
+async def test_whatever_holds_a_secret_is_looked_at() -> None:
+    """What hangs on to a registry that gave a token shows neither that nor the password."""
+    async with GuardedServer({"/v2/_catalog": respond(200, b'{"repositories":[]}')}) as server:
+        registry = {"url": server.url, **LOGIN}
+        app = create_app(load_settings({"store": ":memory:", "sync_interval": 0, "registries": [registry]}))
+        async with app.router.lifespan_context(app):
+            (upstream,) = app.state.parts.upstreams
+            await Crawler(upstream).crawl()
+            found = list(inner(upstream))
+            texts = [text for each in found for text in (repr(each), str(each))]
+    assert {Credentials, Identity, RegistrySettings, Token, TokenKey} <= set(map(type, found))
+    assert [] == [text for text in texts if secrets_in(text.encode())]
 
 
 def test_settings_that_hold_secrets() -> None:
