@@ -8,6 +8,7 @@ import os
 import re
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from graph.errors import InvalidNameError
@@ -22,8 +23,15 @@ _API_PATH = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._-]{1,255}){1,10}")
 # To the last "@" of a word: a password may hold one.
 _USERINFO = re.compile(r"//[^\s]*@")
 
-# What only has digits behind the colon is a host and its port.
-_LAYOUT = re.compile(r"(?P<kind>oci|docker-archive):(?!//)(?P<path>(?![0-9]+$)[^\0]+)")
+# As containers-transports(5) has it: the path ends at the next colon, and behind that is the name of one
+# image; a layout in a tar is called `oci-archive` there. What only has digits behind the first colon is a
+# host and its port.
+_LAYOUT = re.compile(
+    r"((?P<kind>oci|docker-archive)|oci-archive):(?!//)(?P<path>(?![0-9]+$)[^\0:]+)(:(?P<image>.*))?"
+)
+
+# The tag of an image, or its repository with a tag; which of them an archive has is found out there.
+_IMAGE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:+-]{0,511}")
 
 
 class LayoutKind(StrEnum):
@@ -33,21 +41,39 @@ class LayoutKind(StrEnum):
     DOCKER_ARCHIVE = "docker-archive"
 
 
+class Layout(NamedTuple):
+    """Images on disk; `image` names the only one that is meant."""
+
+    kind: LayoutKind
+    path: Path
+    image: str | None
+
+
 def parse_place(text: str) -> str:
-    """The URL of a registry, or `oci:` or `docker-archive:` with an absolute path."""
+    """The URL of a registry, or `oci:` or `docker-archive:`, an absolute path, and maybe an image's name."""
     layout = parse_layout(text)
     if layout is None:
         return parse_url(text)
-    kind, path = layout
-    if len(str(path)) > MAX_PATH_LENGTH:
+    if len(str(layout.path)) > MAX_PATH_LENGTH:
         raise ValueError(f"must have a path of at most {MAX_PATH_LENGTH} characters")
-    return f"{kind}:{path}"
+    if layout.image is None:
+        return f"{layout.kind}:{layout.path}"
+    if not _IMAGE.fullmatch(layout.image):
+        raise ValueError(
+            f"{layout.image[:80]!r} is not the tag of an image, nor its repository and tag; write "
+            f"{layout.kind}:path or {layout.kind}:path:tag, with no colon in the path"
+        )
+    return f"{layout.kind}:{layout.path}:{layout.image}"
 
 
-def parse_layout(text: str) -> tuple[LayoutKind, Path] | None:
-    """The kind and the absolute path of a layout; None for what is none."""
+def parse_layout(text: str) -> Layout | None:
+    """What the text says of images on disk, with an absolute path; None for what is no layout."""
     match = _LAYOUT.fullmatch(text)
-    return (LayoutKind(match["kind"]), Path(os.path.abspath(match["path"]))) if match else None
+    if match is None:
+        return None
+    return Layout(
+        LayoutKind(match["kind"] or LayoutKind.OCI), Path(os.path.abspath(match["path"])), match["image"]
+    )
 
 
 def parse_url(url: str) -> str:
@@ -83,4 +109,4 @@ def hide_userinfo(text: str) -> str:
 def name_of_place(place: str) -> str:
     """What is called a registry's name unless another is given: host and port, or the name of the file."""
     layout = parse_layout(place)
-    return urlsplit(place).netloc if layout is None else layout[1].name
+    return urlsplit(place).netloc if layout is None else layout.path.name

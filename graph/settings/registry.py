@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 from graph.errors import InvalidNameError
 from graph.oci.reference import RegistryName, parse_registry_name, parse_repository_name
 from graph.places import (
-    LayoutKind,
+    Layout,
     hide_userinfo,
     name_of_place,
     parse_api_url,
@@ -107,7 +107,7 @@ class RegistrySettings(DiscreetModel):
     url: str = Field(
         description="Where the registry is: `https://host[:port]`; plain http must be written out. Or images "
         "on disk: `oci:path` (a layout: a directory, `.tar` or `.tar.gz`) or `docker-archive:path` (of "
-        "`docker save`, `.tar` or `.tar.gz`)."
+        "`docker save`, `.tar` or `.tar.gz`), with `:tag` behind it for one image only."
     )
     name: RegistryName = Field(
         default=RegistryName(""),
@@ -206,7 +206,7 @@ class RegistrySettings(DiscreetModel):
     )
 
     @property
-    def layout(self) -> tuple[LayoutKind, Path] | None:
+    def layout(self) -> Layout | None:
         """The images on disk that take the place of a registry."""
         return parse_layout(self.url)
 

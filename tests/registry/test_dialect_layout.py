@@ -291,6 +291,9 @@ async def test_nothing_there(tmp_path: Path) -> None:
         ("oci:/srv/images", "layout", "images"),
         ("oci:/srv/Images.tar", "layout", "images.tar"),
         ("docker-archive:/srv/saved.tar", "layout", "saved.tar"),
+        ("oci:/srv/images:v1", "layout", "images"),
+        ("oci-archive:/srv/images.tar:v1", "layout", "images.tar"),
+        ("docker-archive:/srv/saved.tar:docker.io/team/web:1.0", "layout", "saved.tar"),
         ("oci:5000", "oci", "oci:5000"),
     ],
 )
@@ -299,6 +302,60 @@ def test_layouts_are_told_by_their_url(url: str, dialect: str, name: str) -> Non
     settings = RegistrySettings(url=url)
 
     assert (dialect, name) == (choose_dialect(settings).name, settings.name)
+
+
+@pytest.mark.parametrize(
+    "url", ["oci:images:", "oci:images:@0", "docker-archive:saved.tar:team/web@sha256:1"]
+)
+def test_names_of_images_that_are_none(url: str) -> None:
+    """What is behind the second colon and names no image is refused, with the right form."""
+    with pytest.raises(ValueError, match="nor its repository and tag; write [a-z-]+:path or [a-z-]+:path:t"):
+        RegistrySettings(url=url)
+
+
+def test_places_are_spelled_out() -> None:
+    """A relative path is from where the command was given; skopeo's name of a layout in a tar will do."""
+    here = Path.cwd()
+
+    places = [RegistrySettings(url=url).url for url in ("oci:images:v1", "oci-archive:a.tar")]
+
+    assert [f"oci:{here}/images:v1", f"oci:{here}/a.tar"] == places
+
+
+async def test_one_image_of_a_layout(write: Callable[..., Path]) -> None:
+    """`oci:path:tag` is one image, with what it leads to and what refers to it, and nothing else."""
+    index, sbom = make_index([IMAGE]), make_sbom(IMAGE)
+    name = {"io.containerd.image.name": "docker.io/library/busybox:1.36"}
+    entries = [
+        named(index, "v1"),
+        named(OTHER, "team/web:2"),
+        named(OTHER, "1.36", **name),
+        named(sbom),
+        named(OTHER),
+    ]
+    path = write(layout_files(entries, [index, OTHER, sbom]))
+    other = {OTHER.digest}
+
+    found = {}
+    for image in ("v1", "team/web:2", "busybox:1.36", "1.36"):
+        async with connect(Path(f"{path}:{image}")) as client:
+            found[image] = await read_all(client)
+
+    assert {
+        "v1": {"shop": ({"v1": index.digest}, {index.digest, IMAGE.digest, sbom.digest})},
+        "team/web:2": {"team/web": ({"2": OTHER.digest}, other)},
+        "busybox:1.36": {"docker.io/library/busybox": ({"1.36": OTHER.digest}, other)},
+        "1.36": {"docker.io/library/busybox": ({"1.36": OTHER.digest}, other)},
+    } == found
+
+
+async def test_an_image_that_is_not_there(write: Callable[..., Path]) -> None:
+    """A name that no image has is an error, and not a registry without images."""
+    path = write(layout_files([named(IMAGE, "v1"), named(OTHER)], [IMAGE, OTHER]))
+
+    async with connect(Path(f"{path}:v2")) as client:
+        with pytest.raises(RegistryProtocolError, match="shop holds no image that is called 'v2'"):
+            await client.ping()
 
 
 def test_files_that_are_called_as_no_registry_is() -> None:

@@ -288,7 +288,7 @@ async def test_images_that_are_damaged(
     assert [fetched.digest] == listed
 
 
-@pytest.mark.parametrize("tags", [None, [1]])
+@pytest.mark.parametrize("tags", [None, [1], 1])
 async def test_damaged_images_without_a_tag(tmp_path: Path, tags: object) -> None:
     """What is damaged and has no name is told by the list in which it would have been."""
     saved = docker_files({"web:1": IMAGE})
@@ -297,8 +297,24 @@ async def test_damaged_images_without_a_tag(tmp_path: Path, tags: object) -> Non
 
     async with connect("docker-archive", path) as client:
         assert [("saved",)] == [page async for page in client.list_repositories()]
-        with pytest.raises(RegistryProtocolError, match="another number of layers|RepoTags are no list"):
+        with pytest.raises(RegistryProtocolError, match="another number of layers"):
             assert [] == [page async for page in client.list_manifests(RepositoryName("saved"))]
+
+
+@pytest.mark.parametrize("name", ["busybox:1", "docker.io/library/busybox:1", "library/busybox:1"])
+async def test_one_image_of_docker_save(tmp_path: Path, name: str) -> None:
+    """`docker-archive:path:image` is the one that has this name, by whichever of its forms, and no other."""
+    path = write_tar(tmp_path / "saved.tar", docker_files({"web:1": IMAGE, "busybox:1": OTHER, "": IMAGE}))
+
+    async with connect("docker-archive", Path(f"{path}:{name}")) as client:
+        assert [("busybox",)] == [page async for page in client.list_repositories()]
+        assert ["1"] == [
+            tag.name async for page in client.list_tags(RepositoryName("busybox")) for tag in page
+        ]
+
+    async with connect("docker-archive", Path(f"{path}:busybox:2")) as client:
+        with pytest.raises(RegistryProtocolError, match="no image that is called 'busybox:2'"):
+            await client.ping()
 
 
 async def test_what_docker_did_not_save(tmp_path: Path) -> None:

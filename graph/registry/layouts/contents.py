@@ -95,6 +95,26 @@ def read_name(
     return parse_address(address) or (default, None)
 
 
+def is_meant(annotations: Mapping[str, str], image: str | None) -> bool:
+    """Whether an entry of a layout's index is the image of this name; None means any."""
+    if image is None or image == annotations.get(REF_NAME):
+        return True
+    return IMAGE_NAME in annotations and is_same_address(annotations[IMAGE_NAME], image)
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """Whether two addresses mean the same, where Docker leaves out its own host and `latest`."""
+    return one == other or _spell_out(one) == _spell_out(other) is not None
+
+
+def _spell_out(address: str) -> tuple[str, TagName] | None:
+    parsed = parse_address(address)
+    if parsed is None:
+        return None
+    name, tag = parsed
+    return name.removeprefix("docker.io/").removeprefix("library/"), tag
+
+
 def parse_address(address: str) -> tuple[RepositoryName, TagName] | None:
     """Repository and tag of an address such as `docker.io/library/busybox:1.36`; None where it is none.
 

@@ -21,7 +21,7 @@ from graph.oci.document import decode_json
 from graph.oci.manifest import MAX_LAYERS
 from graph.oci.media_types import DOCKER_IMAGE_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from graph.oci.reference import RepositoryName, TagName
-from graph.registry.layouts.contents import Contents, Held, parse_address
+from graph.registry.layouts.contents import Contents, Held, is_same_address, parse_address
 from graph.registry.layouts.files import Files
 from graph.registry.layouts.members import LayoutError
 from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
@@ -30,46 +30,35 @@ from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
 MAX_IMAGES = 10_000
 
 
-def read_docker_archive(files: Files, default: RepositoryName) -> Contents:
-    """All that the archive holds; images without a tag go into the repository `default`.
+def read_docker_archive(files: Files, default: RepositoryName, name: str | None = None) -> Contents:
+    """All that the archive holds, or one image of it; what has no tag goes into the repository `default`.
 
-    Raises LayoutError where it is none.
+    Raises LayoutError where it is none, or has no image of this name.
     """
     contents = Contents()
     for image in _read_images(files):
-        try:
-            named = _read_addresses(image)
-            made = _make_manifest(files, image)
-        except LayoutError as error:
-            _note_damage(contents, image, default, str(error))
+        addresses = _read_addresses(image, name)
+        if name is not None and not addresses:
             continue
-        data, config, path = made
+        try:
+            data, config, path = _make_manifest(files, image)
+        except LayoutError as error:
+            for repository, tag in addresses:
+                contents.repository(repository).damaged[tag] = str(error)
+            if not addresses:
+                contents.repository(default).damage = str(error)
+            continue
         digest = compute_digest(data)
         contents.paths[config] = path
         held = Held(DOCKER_MANIFEST, len(data), data=data)
-        for name, tag in named:
-            repository = contents.repository(name)
-            repository.manifests[digest] = held
-            repository.tags[tag] = digest
-        if not named:
+        for repository, tag in addresses:
+            contents.repository(repository).manifests[digest] = held
+            contents.repository(repository).tags[tag] = digest
+        if not addresses:
             contents.repository(default).manifests[digest] = held
+    if name is not None and not contents.repositories:
+        raise LayoutError(f"holds no image that is called {name!r}")
     return contents
-
-
-def _read_addresses(image: dict[str, Any]) -> list[tuple[RepositoryName, TagName]]:
-    addresses = [parse_address(each) for each in _texts(image, "RepoTags", may_be_null=True)]
-    return [address for address in addresses if address is not None]
-
-
-def _note_damage(contents: Contents, image: dict[str, Any], default: RepositoryName, reason: str) -> None:
-    try:
-        named = _read_addresses(image)
-    except LayoutError:
-        named = []
-    for name, tag in named:
-        contents.repository(name).damaged[tag] = reason
-    if not named:
-        contents.repository(default).damage = reason
 
 
 def _read_images(files: Files) -> list[dict[str, Any]]:
@@ -84,6 +73,14 @@ def _read_images(files: Files) -> list[dict[str, Any]]:
     if len(images) > MAX_IMAGES:
         raise LayoutError(f"holds more than {MAX_IMAGES} images")
     return images
+
+
+def _read_addresses(image: dict[str, Any], name: str | None) -> list[tuple[RepositoryName, TagName]]:
+    """What the image is called, or those of its names that mean `name`; what is no address is no name."""
+    tags = image.get("RepoTags")
+    texts = [each for each in tags if isinstance(each, str)] if isinstance(tags, list) else []
+    meant = [each for each in texts if name is None or is_same_address(each, name)]
+    return [address for each in meant if (address := parse_address(each)) is not None]
 
 
 def _make_manifest(files: Files, image: dict[str, Any]) -> tuple[bytes, Digest, str]:
@@ -127,10 +124,8 @@ def _read_diff_ids(config: Any) -> list[Digest]:
         raise LayoutError("has a config that does not tell the digests of its layers") from None
 
 
-def _texts(image: dict[str, Any], name: str, *, may_be_null: bool = False) -> list[str]:
+def _texts(image: dict[str, Any], name: str) -> list[str]:
     value = image.get(name)
-    if value is None and may_be_null:
-        return []
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise LayoutError(f"has an image whose {name} are no list of texts")
     return value

@@ -15,7 +15,7 @@ from graph.oci.document import decode_json
 from graph.oci.manifest import ImageIndex, Manifest, parse_manifest
 from graph.oci.media_types import MANIFEST_TYPES, OCI_IMAGE_INDEX
 from graph.oci.reference import RepositoryName
-from graph.registry.layouts.contents import Contents, Held, HeldRepository, blob_path, read_name
+from graph.registry.layouts.contents import Contents, Held, HeldRepository, blob_path, is_meant, read_name
 from graph.registry.layouts.files import Files
 from graph.registry.layouts.members import LayoutError
 from graph.registry.wire import MAX_MANIFEST_BYTES
@@ -27,10 +27,10 @@ MAX_MANIFESTS = 100_000
 MAX_VERSION_BYTES = 4096
 
 
-def read_layout(files: Files, default: RepositoryName) -> Contents:
-    """All that the layout holds; images without a name go into the repository `default`.
+def read_layout(files: Files, default: RepositoryName, image: str | None = None) -> Contents:
+    """All that the layout holds, or one image of it; what has no name goes into the repository `default`.
 
-    Raises LayoutError where it is none.
+    Raises LayoutError where it is none, or has no image of this name.
     """
     _check_version(files)
     walk = _Walk(files)
@@ -39,12 +39,14 @@ def read_layout(files: Files, default: RepositoryName) -> Contents:
         name, tag = read_name(entry.annotations, default)
         if tag is None:
             nameless.append(entry)
-        elif entry.media_type in MANIFEST_TYPES:
+        elif entry.media_type in MANIFEST_TYPES and is_meant(entry.annotations, image):
             repository = walk.contents.repository(name)
             if not walk.add(repository, entry):
                 repository.missing[entry.digest] = Held(entry.media_type, entry.size)
             repository.tags[tag] = entry.digest
-    _place(walk, nameless, default)
+    if image is not None and not walk.contents.repositories:
+        raise LayoutError(f"holds no image that is called {image!r}")
+    _place(walk, nameless, default if image is None else None)
     return walk.contents
 
 
@@ -72,8 +74,8 @@ def _read_index(files: Files) -> ImageIndex:
     return index
 
 
-def _place(walk: "_Walk", nameless: list[Descriptor], default: RepositoryName) -> None:
-    """Put entries without a name where their subject is; what is left goes into `default`."""
+def _place(walk: "_Walk", nameless: list[Descriptor], default: RepositoryName | None) -> None:
+    """Put entries without a name where their subject is; what is left goes into `default`, if given."""
     contents = walk.contents
     referrers: dict[Digest, list[Descriptor]] = {}
     for entry in nameless:
@@ -89,7 +91,7 @@ def _place(walk: "_Walk", nameless: list[Descriptor], default: RepositoryName) -
                 if entry.digest not in repository.manifests and walk.add(repository, entry):
                     waiting.append(entry.digest)
     for entry in nameless:
-        if entry.digest not in placed:
+        if default is not None and entry.digest not in placed:
             walk.add(contents.repository(default), entry)
 
 

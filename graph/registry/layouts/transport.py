@@ -45,11 +45,12 @@ class MissingFileError(httpx.RequestError):
 
 
 class LayoutTransport(httpx.AsyncBaseTransport):
-    """A layout at a path, as a registry."""
+    """A layout at a path, or one image of it, as a registry."""
 
-    def __init__(self, kind: LayoutKind, path: Path) -> None:
+    def __init__(self, kind: LayoutKind, path: Path, image: str | None = None) -> None:
         self._kind = kind
         self._path = path
+        self._image = image
         self._default = repository_of_file(path.name)
         self._files: Files | None = None
         self._stamp: Stamp | None = None
@@ -86,7 +87,7 @@ class LayoutTransport(httpx.AsyncBaseTransport):
         stamp = self._files.stamp()
         if stamp != self._stamp:
             read = read_docker_archive if is_archive else read_layout
-            self._contents = read(self._files, self._default)
+            self._contents = read(self._files, self._default, self._image)
             self._stamp = stamp
         return self._files, self._contents
 
