@@ -29,11 +29,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request, and what makes it costly."""
+    """A request, and what makes it costly; if `times` says so, it is sent again and again, never the same."""
 
     name: str
-    text: str
+    text: str  # with # for the number of the time
     variables: dict[str, Any] = field(default_factory=dict)
+    times: int = 1
+
+    @property
+    def texts(self) -> list[str]:
+        """What is sent, one after the other."""
+        return [self.text.replace("#", str(number)) for number in range(self.times)]
 
 
 def _aliased(selection: str, count: int, start: int = 0) -> str:
@@ -196,6 +202,20 @@ def _documents() -> list[Query]:
     ]
 
 
+def _varied() -> list[Query]:
+    """Large documents, each another, so that nothing that is kept of one serves the next."""
+    names = " ".join(f"a{number}: name" for number in range(40))
+    long = f"{{ registry {{ {' '.join(['name'] * 120)} {names} {' '.join(['url'] * 100)} }} }}"
+    deep = " ".join(
+        "... on Registry { ... { repositories(first: 1) { totalCount } id } }" for _ in range(100)
+    )
+    return [
+        Query("200 different queries of 260 fields", f"query Q# {long}", times=200),
+        Query("200 different queries of 100 fragments", f"query Q# {{ registry {{ {deep} }} }}", times=200),
+        Query("200 different queries that are refused", f"query Q# {{ none {long[2:]}", times=200),
+    ]
+
+
 def costly_queries(known: Known) -> list[Query]:
     """Return one query for each way that was thought of."""
-    return [*_many_rows(known), *_look_ups(known), *_walks(), *_documents()]
+    return [*_many_rows(known), *_look_ups(known), *_walks(), *_documents(), *_varied()]

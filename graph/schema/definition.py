@@ -1,20 +1,19 @@
 """Put the types together: the schema that the executor runs, and its text.
 
-Rules of this file: what every request needs the same is built once, here: the rule that limits queries
-above all, or Strawberry's cache of validations would never find anything.
+Rules of this file: what every request needs the same is built once, here.
 """
 
 from graphql import GraphQLError
 from strawberry import Schema
-from strawberry.extensions import AddValidationRules, MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.extensions import MaxTokensLimiter
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
+from graph.schema.accepted import AcceptedQueries, KeepAccepted
 from graph.schema.context import Limits
 from graph.schema.errors import show_errors
 from graph.schema.executor import BoundedExecutor
 from graph.schema.fields import bind_fields
-from graph.schema.limits import build_rule
 from graph.schema.manifest import ImageIndex, ImageManifest, OtherManifest
 from graph.schema.namespace import Namespace
 from graph.schema.nodes import typename_of
@@ -36,7 +35,7 @@ class GraphSchema(Schema):
 def build_schema(limits: Limits | None = None) -> GraphSchema:
     """The schema, holding queries to these limits. Build it once for a process."""
     held = limits or Limits()
-    rule = build_rule(held)
+    accepted = AcceptedQueries()
     schema = GraphSchema(
         query=Query,
         types=[ImageManifest, ImageIndex, OtherManifest, Namespace, Tag],
@@ -44,9 +43,7 @@ def build_schema(limits: Limits | None = None) -> GraphSchema:
         execution_context_class=BoundedExecutor,
         extensions=[
             lambda: MaxTokensLimiter(held.max_tokens),
-            ParserCache,
-            lambda: AddValidationRules([rule]),
-            ValidationCache,
+            lambda: KeepAccepted(accepted, held),
         ],
     )
     bind_fields(schema._schema, typename_of)

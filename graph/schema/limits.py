@@ -1,13 +1,10 @@
-"""Refuse at validation what a query could never be allowed to cost.
+"""Refuse before validation what a query could never be allowed to cost.
 
-Each limit is checked on the document alone, before any other rule looks at it: some of those take time that
-grows with the square of what they are given. Rules of this file:
+Each limit is checked on the document alone, before any rule of the specification looks at it: some of those
+take time that grows with the square of what they are given. Rules of this file:
 
-1. One rule class, built once for a schema. Strawberry caches the outcome of a validation by the document
-   *and its rule classes*; its own limiters make a class for each request, so that nothing is ever found in
-   the cache.
-2. Linear in the size of the document: what a fragment adds is worked out once, however often it is spread.
-3. An invalid document is not this file's to explain: an unknown field or fragment and a cycle count nothing
+1. Linear in the size of the document: what a fragment adds is worked out once, however often it is spread.
+2. An invalid document is not this file's to explain: an unknown field or fragment and a cycle count nothing
    here.
 
 What is known only while a query runs is counted there (`Context.charge`).
@@ -16,7 +13,6 @@ What is known only while a query runs is counted there (`Context.charge`).
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     ArgumentNode,
@@ -26,6 +22,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
+    GraphQLError,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
@@ -38,14 +35,11 @@ from graphql import (
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
-    ValidationContext,
-    ValidationRule,
     ValueNode,
     get_named_type,
     get_nullable_type,
     is_list_type,
 )
-from graphql.validation.validate import ValidationAbortedError
 
 from graph.errors import InvalidPageError, QueryTooCostlyError, QueryTooDeepError, TooManyAliasesError
 from graph.schema.context import Limits
@@ -63,21 +57,13 @@ MAX_FIELD_PAIRS = 40_000
 MAX_INTROSPECTION_FIELDS = 10_000
 
 
-def build_rule(limits: Limits) -> type[ValidationRule]:
-    """The validation rule that holds queries to these limits."""
-
-    class LimitsRule(ValidationRule):
-        def enter_document(self, document: DocumentNode, *_: Any) -> None:
-            context: ValidationContext = self.context
-            try:
-                _Document(document, context.schema, limits).check()
-            except _LimitError as error:
-                # Raised, not reported: this ends the validation before the costly rules begin.
-                raise ValidationAbortedError(
-                    str(error), error.node, extensions={"code": error.code}
-                ) from None
-
-    return LimitsRule
+def find_excess(schema: GraphQLSchema, document: DocumentNode, limits: Limits) -> GraphQLError | None:
+    """The first limit that the document exceeds, located in it."""
+    try:
+        _Document(document, schema, limits).check()
+    except _LimitError as error:
+        return GraphQLError(str(error), error.node, extensions={"code": error.code})
+    return None
 
 
 class _LimitError(Exception):

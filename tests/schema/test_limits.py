@@ -1,13 +1,10 @@
 """What a query may cost: refused before anything runs where the document tells, else where it is spent."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import asdict
 
 import pytest
 from graphql import get_introspection_query
-from strawberry.extensions.parser_cache import _get_parse_cache
-from strawberry.extensions.validation_cache import _get_validate_cache
 
 from graph.schema.context import Limits
 from graph.settings import Settings
@@ -147,33 +144,6 @@ async def test_tools_may_ask_for_the_schema() -> None:
         data = await graph.data(query, limits=STANDARD)
 
         assert "Query" == data["__schema"]["queryType"]["name"]
-
-
-@pytest.fixture
-def caches() -> Iterator[None]:
-    """Empty caches of parsed and validated documents: they belong to the process."""
-    for cache in (_get_parse_cache(128), _get_validate_cache(128)):
-        cache.cache_clear()
-    yield
-
-
-async def test_the_second_time_is_cached(caches: None) -> None:
-    """A query is parsed and validated once, with all limits in force; the cache keeps one entry for it."""
-    async with graph_of(ragged_store(), limits=STANDARD) as graph:
-        for _ in range(5):
-            await graph.data("{ registry { name } }")
-
-    for cache in (_get_parse_cache(128), _get_validate_cache(128)):
-        assert (4, 1, 1) == (cache.cache_info().hits, cache.cache_info().misses, cache.cache_info().currsize)
-
-
-async def test_a_refusal_is_cached_too(caches: None) -> None:
-    """The second time a query is refused, it says the same."""
-    async with graph_of(ragged_store(), limits=STANDARD) as graph:
-        query = "{ registry { layers(first: 101) { totalCount } } }"
-        assert await graph.ask(query) == await graph.ask(query)
-
-    assert 1 == _get_validate_cache(128).cache_info().hits
 
 
 async def ask_sharing(graph: Graph, limits: Limits) -> dict[tuple[str | int, ...], str]:
