@@ -1,5 +1,6 @@
 """Azure Container Registry tells what the plain API cannot: untagged manifests, times, locks."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -62,6 +63,24 @@ async def test_tags_come_with_digests_times_and_locks() -> None:
 
     locks = Locks(can_delete=False, can_write=False, can_list=True, can_read=True)
     assert (ListedTag(TagName("v1"), Digest(image.digest), CREATED, CHANGED, locks),) == page
+
+
+@pytest.mark.parametrize(
+    ("attribute", "lock"),
+    [("deleteEnabled", "can_delete"), ("writeEnabled", "can_write"), ("readEnabled", "can_read")],
+)
+async def test_each_lock(attribute: str, lock: str) -> None:
+    """Each attribute is a lock of its own; what `listEnabled` hides is in no list."""
+    registry = AzureRegistry()
+    digest = registry.put_manifest(WEB, make_image().data, tag="v1")
+    for item in ("v1", digest):
+        registry.facts[WEB, item] = Facts(attributes=Facts().attributes | {attribute: False})
+
+    async with connect(registry) as client:
+        (tags,) = [page async for page in client.list_tags(WEB)]
+        (manifests,) = [page async for page in client.list_manifests(WEB)]
+
+    assert [replace(OPEN, **{lock: False})] * 2 == [tags[0].locks, manifests[0].locks]
 
 
 async def test_untagged_manifests_are_listed() -> None:

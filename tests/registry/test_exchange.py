@@ -131,6 +131,23 @@ async def test_throttling_elsewhere_holds_nobody_back(make_client: MakeClient) -
         assert 0 == now()
 
 
+async def test_the_allowance_of_others(make_client: MakeClient) -> None:
+    """How many requests storage and token servers still answer says nothing of the registry."""
+    spent = {"x-ratelimit-limit": "60", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "3000"}
+    script = {
+        "/v2/": in_turn(Answer(401, headers={"WWW-Authenticate": 'Bearer realm="/token"'}), Answer()),
+        "/token": answer_json({"token": "x"}, **spent),
+        MANIFEST: redirect_to("https://storage.example/moved"),
+        "/moved": Answer(200, FOUND.body, spent),
+    }
+    async with make_client(ScriptedRegistry(script)) as client:
+        for _ in range(2):
+            await client.ping()
+            assert (0, {}) == (client.held_for, client.allowances)
+            await client.get_manifest(A, V1)
+        assert (0, {}, 0) == (client.held_for, client.allowances, now())
+
+
 async def test_deadline(make_client: MakeClient) -> None:
     """A whole request has its time, and is retried like any that got no answer."""
 

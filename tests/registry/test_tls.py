@@ -19,6 +19,7 @@ pytestmark = pytest.mark.anyio
 # A certificate of 127.0.0.1 with its key, and the authority for it.
 CERTIFICATE = Path(__file__).parent / "self_signed.pem"
 WEB = RepositoryName("team/web")
+IMAGE = make_image()
 ONCE = RetryPolicy(attempts=1)
 THRICE = RetryPolicy(attempts=3, wait_initial=0, wait_max=0, wait_jitter=0)
 
@@ -91,39 +92,44 @@ async def test_client_certificate() -> None:
 WAYS = ["redirect", "token server", "api", "mirror"]
 
 
-async def go_on(way: str, server: HostileServer, other: HostileServer, **settings: object) -> None:
-    """Read the image at `server` in such a way that `other` has to be asked too."""
-    image = make_image()
-    path = f"/v2/team/web/manifests/{image.digest}"
-    server.script[path] = respond(200, image.data)
+def lead(way: str, server: HostileServer, other: HostileServer) -> dict[str, object]:
+    """Have who reads IMAGE at `server` be led to `other` too; return the settings that it takes."""
+    path = f"/v2/team/web/manifests/{IMAGE.digest}"
+    server.script[path] = respond(200, IMAGE.data)
     match way:
         case "redirect":
             server.script[path] = respond(307, location=f"{other.url}/x")
-            other.script["/x"] = respond(200, image.data)
+            other.script["/x"] = respond(200, IMAGE.data)
         case "token server":
             challenge = respond(401, www_authenticate=f'Bearer realm="{other.url}/token",service="s"')
-            server.script[path] = [challenge, respond(200, image.data)]
+            server.script[path] = [challenge, respond(200, IMAGE.data)]
             other.script["/token"] = respond(200, b'{"token": "x"}')
-            settings["token_hosts"] = (other.netloc,)
+            return {"token_hosts": (other.netloc,)}
         case "api":
             other.script["/v2/namespaces/team/repositories/web/tags"] = respond(200, b'{"results": []}')
-            settings |= {"dialect": "docker-hub", "api_url": other.url}
+            return {"dialect": "docker-hub", "api_url": other.url}
         case "mirror":
-            other.script[path] = respond(200, image.data)
-            settings["mirrors"] = (other.url,)
+            other.script[path] = respond(200, IMAGE.data)
+            return {"mirrors": (other.url,)}
+    return {}
+
+
+async def read(way: str, server: HostileServer, **settings: object) -> None:
+    """Read IMAGE at `server`, or its tag where the way leads to the vendor's API."""
     async with connect(server, **settings) as client:
         await client.ping()
         if way == "api":
             _ = [tags async for tags in client.list_tags(WEB)]
         else:
-            await client.get_manifest(WEB, Digest(image.digest))
+            await client.get_manifest(WEB, Digest(IMAGE.digest))
 
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_certificate_is_for_the_registry(way: str) -> None:
     """Who else asks for the client's certificate gets none, though it is believed as `ca_file` says."""
     async with serve(ssl.CERT_REQUIRED) as server, serve(ssl.CERT_OPTIONAL) as other:
-        await go_on(way, server, other, ca_file=CERTIFICATE, client_certificate=CERTIFICATE)
+        settings = lead(way, server, other)
+        await read(way, server, **settings, ca_file=CERTIFICATE, client_certificate=CERTIFICATE)
     assert None not in server.certificates
     assert (1, [None]) == (len(other.asked), other.certificates)
 
@@ -132,11 +138,12 @@ async def test_a_certificate_is_for_the_registry(way: str) -> None:
 async def test_only_the_registry_is_believed_unseen(way: str) -> None:
     """A certificate that is not trusted is trusted nowhere else, and the error says whose it is."""
     async with serve() as server, serve() as other:
+        settings = lead(way, server, other) | {"skip_tls_verification": True}
         if way == "mirror":
-            await go_on(way, server, other, skip_tls_verification=True)  # the registry is asked instead
+            await read(way, server, **settings)  # the registry is asked instead
         else:
             with pytest.raises(RegistryUntrustedError, match="certificate that is not trusted") as refused:
-                await go_on(way, server, other, skip_tls_verification=True)
+                await read(way, server, **settings)
             assert (way == "redirect") == ("redirects to a server" in str(refused.value))
             assert (way != "redirect") == (other.netloc in str(refused.value))
     assert [] == other.asked
@@ -158,6 +165,23 @@ async def test_proxy() -> None:
         async with RegistryClient(settings, retries=ONCE) as client:
             await client.ping()
         assert ["http://registry.example/v2/"] == proxy.targets
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_proxy_to_others(way: str) -> None:
+    """Whoever else is asked is asked by the proxy too."""
+    # Nobody listens there: only the proxy knows these hosts.
+    server, other = HostileServer({"/v2/": respond(200, b"{}")}), HostileServer()
+    for each, name in ((server, "registry.example"), (other, "other.example")):
+        each.netloc, each.url = name, f"http://{name}"
+    settings = lead(way, server, other)
+    hosts = (server, other)
+    script = {f"{host.url}{path}": behaviour for host in hosts for path, behaviour in host.script.items()}
+    async with HostileServer(script) as proxy:
+        await read(way, server, **settings, proxy=proxy.url)
+    assert ["other.example"] == [
+        host for target in proxy.targets if (host := target.split("/")[2]) != "registry.example"
+    ]
 
 
 async def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from graph.store.artifacts import (
     page_registry_artifacts,
 )
 from graph.store.bases import load_repository_bases
+from graph.store.copies import count_copies, page_copies
 from graph.store.filters import RepositoryFilter
 from graph.store.layers import (
     count_layers,
@@ -272,6 +273,25 @@ def test_across_artifacts(db: Connection) -> None:
     keys = _keys("artifact")
     assert any(find_subjects(db, EVERYTHING, keys))
     assert [None] * len(keys) == find_subjects(db, SOME, keys)
+
+
+def test_copies() -> None:
+    """The copies of what may be seen are those that may be; of what may not, there are none."""
+    build = StoreBuilder()
+    one, two = build.registry("one.example"), build.registry("two.example")
+    manifests = {one: build.manifest(one), two: build.manifest(two)}
+    digest = build.row("blob", manifests[one])["digest"]
+    build.row("blob", manifests[two])["digest"] = digest
+    homes = [(one, "hidden"), (one, "a"), (two, "b"), (two, "hidden")]  # the keys of SEEN stand between
+    keys = [build.artifact(build.repository(registry, name), manifests[registry]) for registry, name in homes]
+    with filled_store(build) as db:
+        for view, expected in (
+            (EVERYTHING, [[key for key in keys if key != own] for own in keys]),
+            (SOME, [[], [keys[2]], [keys[1]], []]),
+        ):
+            pages = page_copies(db, view, keys, ALL, (one, two))
+            assert expected == [[row.key for row in page.rows] for page in pages]
+            assert list(map(len, expected)) == count_copies(db, view, keys, (one, two))
 
 
 def test_entries() -> None:
