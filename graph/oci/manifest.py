@@ -37,6 +37,10 @@ MAX_LAYERS = 10_000
 MAX_CHILDREN = 10_000
 
 
+# The empty descriptor's content, `{}`, as a descriptor embeds it (image-spec, manifest.md).
+EMPTY_DATA = "e30="
+
+
 @dataclass(frozen=True, slots=True)
 class ImageManifest:
     """What lists a config and layers: an image, or an artifact packed like one.
@@ -358,3 +362,16 @@ def created_annotation(manifest: Manifest) -> datetime | None:
         if created is not None:
             return created
     return None
+
+
+def embeds_config(document: Any) -> bool:
+    """Whether a decoded manifest of any form carries a config, or a manifest that may carry one, as `data`.
+
+    A descriptor may hold what it names (image-spec, descriptor.md, "Embedded Content"). The config
+    that says nothing, `{}`, does not count; layers are no configs.
+    """
+    if not isinstance(document, dict):
+        return False
+    listed = document.get("manifests")
+    found = [document.get("config"), document.get("subject"), *(listed if isinstance(listed, list) else ())]
+    return any(each.get("data") not in (None, "", EMPTY_DATA) for each in found if isinstance(each, dict))

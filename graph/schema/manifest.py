@@ -1,14 +1,15 @@
 """A manifest: the document that names an artifact's content (concept C15), in its three forms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 
 from graph.errors import ContentTooLargeError, MalformedManifestError
 from graph.oci.digest import Digest
 from graph.oci.document import decode_json
+from graph.oci.manifest import embeds_config
 from graph.oci.media_types import SCHEMA1_TYPES
 from graph.schema.batches import Answer
 from graph.schema.context import Context
@@ -31,6 +32,8 @@ from graph.store import layers, manifests
 from graph.store.listings import MAX_ANNOTATION_BYTES
 from graph.store.rows import ManifestLayerRow, ManifestRow
 from graph.store.visibility import Visibility
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,26 @@ async def load_layers(context: Context, keys: Sequence[int], /) -> Sequence[Answ
 
 async def load_texts(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
     """The exact text of each manifest."""
-    return await read_documents(context, manifests.load_documents, keys, _text_of)
+    return await read_documents(context, manifests.load_documents, keys, _keep_back(context, _text_of))
 
 
 async def load_parsed(context: Context, keys: Sequence[int], /) -> Sequence[Answer]:
     """Each manifest as a JSON value."""
-    return await read_documents(context, manifests.load_documents, keys, decode_json)
+    return await read_documents(context, manifests.load_documents, keys, _keep_back(context, decode_json))
+
+
+def _keep_back(context: Context, parse: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """`parse`, but for documents that hold a config where the operator hides what is in configs.
+
+    What cannot be read is not shown either: nobody can tell what it holds.
+    """
+
+    def parse_shown(data: bytes) -> T:
+        if embeds_config(decode_json(data)):
+            check_hidden(context, *Hidden)
+        return parse(data)
+
+    return parse_shown if context.hide else parse
 
 
 def _text_of(data: bytes) -> str:
@@ -139,7 +156,8 @@ class Manifest:
         pick=_show_document,
         nodes=10,
         description="Its exact text: the digest is the SHA-256 of this. Null with an error: its bytes are "
-        "no text, or it is of Docker's first format, which holds what the operator hides.",
+        "no text, or it holds what the operator hides, as Docker's first format does and any that embeds "
+        "its config.",
     )
     document: Json | None = batched(
         load_parsed,

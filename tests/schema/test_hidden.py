@@ -1,6 +1,8 @@
 """What the operator hides is null with an error, never empty; and so is the raw text that has it too."""
 
+import base64
 import json
+from typing import Any
 
 import pytest
 
@@ -70,3 +72,58 @@ async def test_manifests_that_hold_configs() -> None:
         ("artifact", "manifest", "raw"): "HIDDEN",
         ("artifact", "manifest", "document"): "HIDDEN",
     } == paths_of(response)
+
+
+CONFIG_DATA = base64.b64encode(b'{"config": {"Env": ["TOKEN=secret"]}}').decode()
+DESCRIPTOR: dict[str, Any] = {
+    "mediaType": "application/vnd.oci.image.config.v1+json",
+    "digest": f"sha256:{'c' * 64}",
+    "size": 37,
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "is_hidden"),
+    [
+        ({"config": {**DESCRIPTOR, "data": CONFIG_DATA}, "layers": []}, True),
+        ({"config": {**DESCRIPTOR, "data": "e30="}, "layers": []}, False),
+        ({"config": DESCRIPTOR, "layers": [{**DESCRIPTOR, "data": CONFIG_DATA}]}, False),
+        ({"manifests": [DESCRIPTOR, {**DESCRIPTOR, "data": CONFIG_DATA}]}, True),
+        ({"config": DESCRIPTOR, "layers": [], "subject": {**DESCRIPTOR, "data": CONFIG_DATA}}, True),
+        ({"manifests": "none", "config": 7, "subject": ["data"]}, False),
+    ],
+    ids=["config", "the empty config", "a layer", "an entry of an index", "a subject", "of other types"],
+)
+async def test_manifests_that_embed_configs(content: dict[str, Any], is_hidden: bool) -> None:
+    """A descriptor may carry what it names: where that is a config, text and JSON value are hidden."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    data = json.dumps({"schemaVersion": 2, **content}).encode()
+    manifest = builder.manifest(registry, data=data)
+    repository = builder.repository(registry, "app")
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    query = '{ artifact(reference: "app") { manifest { digest raw document } } }'
+    async with graph_of(builder) as graph:
+        shown = await graph.data(query)
+        response = await graph.ask(query, hide=frozenset({Hidden.CONFIG_ENV}))
+
+    assert data.decode() == shown["artifact"]["manifest"]["raw"]
+    assert json.loads(data) == shown["artifact"]["manifest"]["document"]
+    hidden = {("artifact", "manifest", name): "HIDDEN" for name in ("raw", "document")}
+    assert (hidden if is_hidden else {}) == paths_of(response)
+    assert is_hidden == (response["data"]["artifact"]["manifest"]["raw"] is None)
+
+
+async def test_what_cannot_be_read_is_not_shown() -> None:
+    """Bytes that are no JSON are text to anybody, but not where something is hidden."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    manifest = builder.manifest(registry, data=b'{"config"', media_type="text/none", form="OTHER")
+    repository = builder.repository(registry, "app")
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    query = '{ artifact(reference: "app") { manifest { raw } } }'
+    async with graph_of(builder) as graph:
+        assert '{"config"' == (await graph.data(query))["artifact"]["manifest"]["raw"]
+        response = await graph.ask(query, hide=frozenset({Hidden.LABELS}))
+
+    assert {("artifact", "manifest", "raw"): "MALFORMED_MANIFEST"} == paths_of(response)
