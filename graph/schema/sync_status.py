@@ -131,9 +131,10 @@ class SyncStatus:
         "while, and answers come from what is known. Null: this process asks no registry."
     )
     asks_again_at: datetime | None = strawberry.field(
-        description="Where it is not asked: from when on the next request goes out, to find out. Null: it is."
+        description="Where it is asked nothing now, since it does not answer or has refused what was too "
+        "much: from when on the next request goes out. Null: it is asked."
     )
     rate_limits: list[RateLimit] | None = strawberry.field(
-        description="How many requests it still answers, by the word of each of its hosts that says so. "
-        "Null: this process asks no registry."
+        description="How many requests it still answers, by the word of each of its hosts that says so; one "
+        "that only refuses is none of them. Null: this process asks no registry."
     )

@@ -20,4 +20,5 @@ class Condition:
 
     breaker: BreakerState
     asks_again_at: datetime | None
+    """Where it is asked nothing now, by the breaker or since it wants nothing more: until when."""
     allowances: Sequence[tuple[str, Allowance]]

@@ -7,7 +7,7 @@ of tags that was read earlier never overwrites what was read later; a digest is 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 
 from graph.oci.reference import RepositoryName
@@ -64,7 +64,11 @@ class Upstream:
         """How the registry answers now."""
         breaker = self.client.breaker
         allowances = sorted(self.client.allowances.items(), key=lambda told: told[0])
-        return Condition(breaker.state, breaker.asks_again_at, allowances)
+        asks_again_at = breaker.asks_again_at
+        if (wait := self.client.held_for) > 0:
+            held_until = self.clock() + timedelta(seconds=wait)
+            asks_again_at = held_until if asks_again_at is None else max(asks_again_at, held_until)
+        return Condition(breaker.state, asks_again_at, allowances)
 
     @property
     def looks(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -28,7 +29,7 @@ SPENT_MINUTES = 2
 DAY = 86_400.0
 
 ALL = """{ registry { repositories(first: 100) { nodes { name tags(first: 100) { nodes { name } } } }
-    sync { state error breaker rateLimits { host limit remaining resetsAt } } } }"""
+    sync { state error breaker asksAgainAt rateLimits { host limit remaining resetsAt } } } }"""
 ONE = '{ repository(name: "team/app7") { tags(first: 100) { nodes { name artifact { size } } } } }'
 
 
@@ -55,6 +56,10 @@ async def serve(limited: Limited) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
     ):
         yield client
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 @pytest.mark.parametrize("tells", [True, False])
@@ -91,6 +96,9 @@ async def test_answers_go_on_while_a_crawl_is_held_back(tells: bool) -> None:
         node["name"]: len(node["tags"]["nodes"]) for node in nodes
     }
     resets_at = f"2026-01-01T00:{next_minute:02}:00Z"
+    # By what it has refused, or said to be spent: it tells whole seconds, and some latency ago.
+    asks_again_at = young["data"]["registry"]["sync"].pop("asksAgainAt")
+    assert 0 <= (at(asks_again_at) - at(resets_at)).total_seconds() < 2
     limit = {"host": NAME, "limit": ALLOWED, "remaining": 0, "resetsAt": resets_at}
     assert {
         "state": "RUNNING",
