@@ -54,6 +54,7 @@ async def test_layout_by_buildah(builder: Builder, tmp_path: Path) -> None:
         "images": ({"list": digest_of(index), "web-1.0": web}, {digest_of(index), web, *children}),
         "team/api": ({"2.0": api}, {api}),
     } == found
+    assert {"team/api": ({"2.0": api}, {api})} == await contents_of(f"oci:{path}:team/api:2.0")
 
 
 async def test_layout_in_a_tar_by_skopeo(builder: Builder, tmp_path: Path) -> None:
@@ -65,6 +66,8 @@ async def test_layout_in_a_tar_by_skopeo(builder: Builder, tmp_path: Path) -> No
     expected = digest_of(inspect(f"oci-archive:{path}"))
 
     assert {"image": ({"1.0": expected}, {expected})} == await contents_of(f"oci:{path}")
+    run(["gzip", str(path)])
+    assert {"image": ({"1.0": expected}, {expected})} == await contents_of(f"oci-archive:{path}.gz:1.0")
 
 
 async def test_archive_for_docker(builder: Builder, tmp_path: Path) -> None:
@@ -80,3 +83,7 @@ async def test_archive_for_docker(builder: Builder, tmp_path: Path) -> None:
     # buildah writes the name that was asked for and the one that it has in its own storage.
     held = ({"1": fetched.digest}, {fetched.digest})
     assert {"docker.io/shop/cart": held, "localhost/shop/cart": held} == found
+    run(["gzip", str(path)])
+    assert {"docker.io/shop/cart": held} == await contents_of(
+        f"docker-archive:{path}.gz:docker.io/shop/cart:1"
+    )
