@@ -23,9 +23,7 @@ from typer.testing import CliRunner
 
 from builders import make_image, make_layer
 from graph.cli import app as command
-from graph.registry.dialects import choose_dialect
 from graph.sample import SampleRegistry, fill_sample
-from graph.settings import load_settings
 from layout_builders import docker_files, layout_files, named, write_directory, write_zipped
 
 ROOT = Path(__file__).parent.parent
@@ -137,32 +135,3 @@ def test_examples_run(line: str, registry: str, place: Path, monkeypatch: pytest
         assert {"registry": {"sync": {"state": "IDLE"}}} == json.loads(result.stdout)["data"]
     if arguments[0] == "schema":
         assert (ROOT / "schema.graphql").read_text() == result.stdout
-
-
-# By host, what the settings that the documents show lead to: the dialect, and who logs in.
-VENDORS = {
-    "registry.example.com": ("oci", "reader"),
-    "contoso.azurecr.io": ("azure", None),
-    "harbor.example.com": ("harbor", "robot$reader"),
-    "docker.io": ("docker-hub", None),
-    "ghcr.io": ("github", "reader"),
-    "123456789012.dkr.ecr.eu-west-1.amazonaws.com": ("ecr", None),
-    "europe-docker.pkg.dev": ("google", "oauth2accesstoken"),
-    "quay.io": ("quay", "$oauthtoken"),
-    "registry.gitlab.example.com": ("gitlab", None),
-    "codeberg.org": ("gitea", "reader"),
-    "zot.example.com": ("zot", None),
-    "contoso.jfrog.io": ("jfrog", None),
-}
-
-
-def test_settings_lead_to_their_vendor(tmp_path: Path) -> None:
-    """The hosts of vendors cannot be asked: their examples are read to what would ask them."""
-    file, found = tmp_path / "ocigraph.toml", {}
-    (tmp_path / "secret").write_text("secret")
-    for block in re.findall(r"```toml\n(.*?)```", DOCUMENTS[0].read_text(), re.DOTALL):
-        file.write_text(re.sub(r'"/run/secrets/[^"]*"', json.dumps(str(tmp_path / "secret")), block))
-        for registry in load_settings({}, file, needs_registries=True).registries:
-            found[str(registry.name)] = (choose_dialect(registry).name, registry.username)
-
-    assert VENDORS == found

@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +13,11 @@ import pytest
 from graph.app import Parts, create_app
 from graph.graphiql import load_examples
 from graph.oci.reference import parse_registry_name
+from graph.registry.client import RegistryClient
+from graph.registry.dialects import DIALECTS, choose_dialect
 from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
-from graph.settings import load_settings
+from graph.settings import RegistrySettings, Settings, load_settings
 from graph.sync.crawl import Crawler
 
 ROOT = Path(__file__).parent.parent
@@ -86,16 +87,70 @@ async def test_examples_of_graphiql_have_answers() -> None:
     assert [] == [answer["errors"] for answer in answers if "errors" in answer]
 
 
-@pytest.mark.parametrize("text", [README, (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")])
-def test_settings_load(text: str, tmp_path: Path) -> None:
+def load_block(block: str, folder: Path) -> Settings:
+    """The settings that a file with this text has, its secrets in the folder."""
+    secret = folder / "secret"
+    secret.write_text("secret")
+    file = folder / "settings.toml"
+    file.write_text(
+        re.sub(r'^password_file = ".*"$', f'password_file = "{secret}"', block, flags=re.MULTILINE)
+    )
+    return load_settings({}, file)
+
+
+SETTINGS = [README, *((ROOT / "docs" / name).read_text("utf-8") for name in ("settings.md", "registries.md"))]
+
+
+@pytest.mark.parametrize("block", [block for text in SETTINGS for block in blocks("toml", text)])
+def test_settings_load(block: str, tmp_path: Path) -> None:
     """Each settings file that is shown is one, but for the secrets, which are where the reader has them."""
-    for block in blocks("toml", text):
-        shown = tomllib.loads(block)
-        for registry in shown["registries"]:
-            if "password_file" in registry:
-                registry["password_file"] = str(tmp_path / "secret")
-        (tmp_path / "secret").write_text("secret")
+    assert load_block(block, tmp_path).registries
 
-        settings = load_settings(shown)
 
-        assert len(shown["registries"]) == len(settings.registries)
+# Which dialect is spoken after the block of a section is pasted.
+VENDORS = {
+    "Azure Container Registry": "azure",
+    "Docker Hub": "docker-hub",
+    "GitHub Container Registry": "github",
+    "Google Artifact Registry and Container Registry": "google",
+    "Amazon ECR": "ecr",
+    "Amazon ECR Public": "ecr-public",
+    "Harbor": "harbor",
+    "Quay": "quay",
+    "GitLab": "gitlab",
+    "Gitea and Forgejo": "gitea",
+    "zot": "zot",
+    "JFrog Artifactory": "jfrog",
+    "Distribution, and any other": "oci",
+    "Images on disk": "layout",
+}
+SECTIONS = dict(re.findall(r"^### ([^\n]+)\n(.*?)(?=^##)", README, re.DOTALL | re.MULTILINE))
+
+
+def test_every_vendor_has_a_section() -> None:
+    """Nobody has to read of another vendor; and a dialect that is added is shown."""
+    assert list(VENDORS) == list(SECTIONS)
+    assert {dialect.name for dialect in DIALECTS} == set(VENDORS.values())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("vendor", VENDORS)
+async def test_what_is_pasted(vendor: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one block of five lines at most, and makes a client of the vendor's dialect that has a login."""
+    (block,) = re.findall(r"```[a-z]+\n(.*?)```", SECTIONS[vendor], re.DOTALL)
+    lines = block.strip().splitlines()
+    assert len(lines) <= 5
+    if VENDORS[vendor] == "layout":
+        # They are run by test_examples.
+        urls = [line.removeprefix(".venv/bin/ocigraph serve ") for line in lines]
+        assert {"layout"} == {choose_dialect(RegistrySettings(url=url)).name for url in urls}
+        return
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    (registry,) = load_block(block, tmp_path).registries
+    async with RegistryClient(registry) as client:
+        found = client.dialect.name
+        has_login = registry.username is None or (await client.identify()).credentials is not None
+
+    assert VENDORS[vendor] == found
+    assert has_login
