@@ -106,12 +106,15 @@ async def test_every_id_finds_its_object() -> None:
 
 
 async def test_a_list_of_ids_costs_one_statement_a_type() -> None:
-    """However many ids are looked up, each type of object is read once."""
+    """However many ids are looked up, by however many fields, each type of object is read once."""
     async with graph_of(ragged_store()) as graph:
         names = ["base", "empty", "team/api", "team/web"]
         ids = [format_id(NodeType.REPOSITORY, "registry.test", name) for name in names]
         ids += [format_id(NodeType.TAG, "registry.test", "team/web", name) for name in ("v1", "v2", "v3")]
-        data = await graph.data("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", {"ids": ids})
+        query = """query ($ids: [ID!]!, $id: ID!) {
+            nodes(ids: $ids) { id } again: nodes(ids: $ids) { id } node(id: $id) { id } }"""
+        data = await graph.data(query, {"ids": ids, "id": ids[1]})
 
         assert [*ids[:6], None] == [node and node["id"] for node in data["nodes"]]
+        assert ids[1] == data["node"]["id"]
         assert 2 == len(graph.statements)

@@ -1,12 +1,16 @@
 """A query costs one statement for each selection of a batched field at most, whatever the data."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from graphql import (
+    EnumValueNode,
     FieldNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
@@ -25,6 +29,7 @@ from graph.schema.batches import QUIET_TICKS
 from graph.schema.context import Registries
 from graph.schema.definition import build_schema
 from graph.schema.fields import is_batched
+from graph.schema.ids import NodeType, RegistryId, format_id, parse_id
 from graph.store.engine import open_store
 from graph.store.registries import load_registries
 from graph.store.visibility import Visibility
@@ -152,34 +157,80 @@ NAMES = {
     "repositories": ['["team/*", "base"]', "[]"],
     "tags": ['["team/web:v1", "base:1.0"]', "[]"],
     "digests": ['["sha256:' + "0" * 63 + '1", "sha256:' + "0" * 63 + '2"]'],
+    # Of filters.
+    "namePrefix": ['"team/"', '"v"'],
+    "namespace": ['"team"'],
+    "includeReferrerTags": ["true"],
+    "isTagged": ["true", "false"],
+    "untagged": ["[DANGLING]", "[INDEX_CHILD, REFERRER]"],
+    "kinds": ["[IMAGE, INDEX]"],
+    "artifactType": ['"application/vnd.oci.image.config.v1+json"'],
+    "os": ['"linux"'],
+    "architecture": ['"arm64"'],
+    "sharedByAtLeast": ["2"],
+    "includeEmpty": ["false"],
+    **dict.fromkeys(("createdSince", "changedSince", "pushedSince"), ['"2020-01-01T00:00:00Z"']),
+    **dict.fromkeys(("createdBefore", "changedBefore", "pushedBefore"), ['"2030-01-01T00:00:00Z"']),
+    **dict.fromkeys(("sizeAtLeast",), ["1"]),
+    **dict.fromkeys(("sizeAtMost",), ["100000"]),
 }
+
+_DIGEST = "sha256:" + "0" * 63 + "1"
+IDS = [
+    format_id(NodeType.REGISTRY, "registry.test"),
+    format_id(NodeType.NAMESPACE, "registry.test", "team"),
+    format_id(NodeType.NAMESPACE, "registry.test", "nowhere"),
+    *(format_id(NodeType.REPOSITORY, "registry.test", name) for name in ("team/web", "base", "nowhere")),
+    format_id(NodeType.REPOSITORY, "other.test", "team/web"),
+    *(format_id(NodeType.ARTIFACT, "registry.test", name, _DIGEST) for name in ("base", "team/web")),
+    format_id(NodeType.TAG, "registry.test", "team/web", "v1"),
+    format_id(NodeType.TAG, "registry.test", "base", "1.0"),
+    format_id(NodeType.LAYER, "registry.test", _DIGEST),
+    format_id(NodeType.LAYER, "registry.test", "sha256:" + "f" * 64),
+]
 
 
 @st.composite
 def queries(draw: Any, schema: GraphQLSchema) -> str:
-    """Any query of any shape, but for `node` and `nodes`, whose ids a query does not know beforehand."""
+    """Any query of any shape, with any order and filter."""
+
+    def value_of(name: str, of: Any) -> str:
+        named = get_named_type(of)
+        if isinstance(named, GraphQLInputObjectType) and name not in NAMES:
+            chosen = draw(st.lists(st.sampled_from(sorted(named.fields)), max_size=2, unique=True))
+            return (
+                f"{{ {', '.join(f'{each}: {value_of(each, named.fields[each].type)}' for each in chosen)} }}"
+            )
+        if isinstance(named, GraphQLEnumType) and name not in NAMES:
+            return draw(st.sampled_from(sorted(named.values)))
+        if name == "id":
+            return f'"{draw(st.sampled_from(IDS))}"'
+        if name == "ids":
+            return json.dumps(draw(st.lists(st.sampled_from(IDS), max_size=8)))
+        return draw(st.sampled_from(NAMES[name]))
 
     def arguments_of(field: Any) -> str:
         given = [
-            f"{name}: {draw(st.sampled_from(NAMES[name]))}"
+            f"{name}: {value_of(name, argument.type)}"
             for name, argument in field.args.items()
-            if is_required_argument(argument) or (name in NAMES and draw(st.booleans()))
+            if is_required_argument(argument)
+            or (name in (*NAMES, "filter", "orderBy", "scope") and draw(st.booleans()))
         ]
         if "first" in field.args:
             given.append(f"{draw(st.sampled_from(['first', 'last']))}: {draw(st.sampled_from([1, 2, 10]))}")
         return f"({', '.join(given)})" if given else ""
 
     def select(of: Any, depth: int) -> str:
-        if isinstance(of, GraphQLUnionType):
-            return f"{{ ... on Repository {select(schema.type_map['Repository'], depth)} }}"
-        if isinstance(of, GraphQLInterfaceType):
-            image, index = (select(schema.type_map[name], depth) for name in ("ImageManifest", "ImageIndex"))
-            return f"{{ digest ... on ImageManifest {image} ... on ImageIndex {index} }}"
+        if isinstance(of, GraphQLUnionType | GraphQLInterfaceType):
+            types = sorted(schema.get_possible_types(of), key=lambda each: each.name)
+            some = draw(st.lists(st.sampled_from(types), max_size=3, unique=True))
+            fragments = (f"... on {each.name} {select(each, depth)}" for each in some)
+            return f"{{ __typename {' '.join(fragments)} }}"
         leaves, branches = [], []
         for name, field in of.fields.items():
             if not is_composite_type(get_named_type(field.type)):
                 leaves.append(name)
-            elif of is not schema.query_type or name not in ("node", "nodes"):
+            else:
                 branches.append(name)
         few = (
             st.lists(st.sampled_from(branches), max_size=2, unique=True)
@@ -212,8 +263,11 @@ ROOTS = {
 
 def count_batched(schema: GraphQLSchema, query: str) -> int:
     """How many statements a query without named fragments may need: one for each selection of a batched
-    field, and those of the fields it begins with.
+    field, one more where artifacts are sorted by their exclusive bytes, those of the fields it begins with,
+    and one for each type of object that ids name.
     """
+    document = parse(query)
+    types = {parse_id(id) for id in IDS if f'"{id}"' in query}
 
     def walk(of: Any, node: Any) -> Iterator[int]:
         for selection in node.selection_set.selections if node.selection_set else ():
@@ -223,9 +277,15 @@ def count_batched(schema: GraphQLSchema, query: str) -> int:
                 name = selection.name.value
                 at_root = ROOTS.get(name, 0) if of is schema.query_type else 0
                 yield at_root or is_batched(of.fields[name])
+                yield sum(
+                    isinstance(argument.value, EnumValueNode)
+                    and argument.value.value.startswith("EXCLUSIVE_BYTES")
+                    for argument in selection.arguments or ()
+                )
                 yield from walk(get_named_type(of.fields[name].type), selection)
 
-    return sum(walk(schema.query_type, parse(query).definitions[0]))
+    looked_up = {type(each) for each in types} - {RegistryId}
+    return len(looked_up) + sum(walk(schema.query_type, document.definitions[0]))
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +303,7 @@ SCHEMA = build_schema(WIDE)
 TYPES = SCHEMA._schema
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(query=queries(TYPES))
 def test_any_query(ragged: Graph, query: str) -> None:
     """Whatever is asked: no more statements than selections of batched fields, and no fault."""
