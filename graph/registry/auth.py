@@ -63,6 +63,8 @@ AZURE_TOKEN_USER = "00000000-0000-0000-0000-000000000000"
 REGISTRY_TOKEN_USER = "<registry-token>"
 # Ours: the password is a token of Microsoft Entra ID, to be exchanged for a refresh token (`entra.py`).
 ENTRA_TOKEN_USER = "<entra>"
+# Quay's convention: the password is a token of its API too (quay/quay, auth/credential_consts.py).
+API_TOKEN_USER = "$oauthtoken"
 CLIENT_ID = "ocigraph"
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
@@ -92,6 +94,11 @@ class Credentials:
     def is_registry_token(self) -> bool:
         """The password is a Bearer token, good for the registry only."""
         return self.username == REGISTRY_TOKEN_USER
+
+    @property
+    def is_api_token(self) -> bool:
+        """The password is a token of the vendor's API, and good for the registry as any password."""
+        return self.username == API_TOKEN_USER
 
     @property
     def is_user(self) -> bool:

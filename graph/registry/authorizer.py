@@ -64,9 +64,11 @@ class Authorizer:
         if request.login is not Login.CHALLENGE:
             credentials = await self._identify(request)
             # A token is for the registry, or for its token server; a vendor's API is neither.
-            if credentials is None or not credentials.is_user or request.login is Login.NONE:
+            if credentials is None or not credentials.is_user:
                 return None
-            if request.login is Login.BEARER:
+            if request.login is Login.API_TOKEN and not credentials.is_api_token:
+                return None
+            if request.login in (Login.BEARER, Login.API_TOKEN):
                 return credentials.bearer()
             return credentials.authorization()
         if self._scheme is None:

@@ -73,7 +73,7 @@ class Login(Enum):
     BASIC = "BASIC"  # user and password at once: vendors' own APIs answer 401 without a challenge
     BEARER = "BEARER"  # the password is a token of the vendor's API
     SIGNED = "SIGNED"  # as the dialect's signer says
-    NONE = "NONE"
+    API_TOKEN = "API_TOKEN"  # the same where its user says that it is, else nobody
 
 
 # The header that names what a POST to one of Amazon's APIs asks for, and what may be asked for. All of it

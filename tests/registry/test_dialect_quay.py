@@ -1,6 +1,9 @@
 """Quay tells what each tag names and since when, to those that its API knows."""
 
+import base64
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
@@ -99,6 +102,23 @@ async def test_private_repositories() -> None:
 
     assert [Digest(built.digest), None] == [tag.digest for tag in (*known, *unknown)]
     assert "authorization" not in registry.requests[1].headers
+
+
+async def test_a_token_that_docker_keeps(tmp_path: Path) -> None:
+    """The API's token opens it wherever it is written down; any other user's password is not for the API."""
+    registry = QuayRegistry()
+    built = make_image()
+    registry.put_manifest(WEB, built.data, built.media_type, "v1")
+    file = tmp_path / "config.json"
+    for user in ("$oauthtoken", "team+robot"):
+        packed = base64.b64encode(f"{user}:{TOKEN}".encode()).decode()
+        file.write_text(json.dumps({"auths": {"quay.example": {"auth": packed}}}))
+        async with connect(registry, auth_file=file) as client:
+            assert [Digest(built.digest)] == [tag.digest for tag in await tags_of(client)]
+
+    assert [f"Bearer {TOKEN}", None] == [
+        request.headers.get("authorization") for request in registry.requests
+    ]
 
 
 async def test_what_is_only_called_quay() -> None:

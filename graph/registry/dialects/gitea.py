@@ -27,7 +27,7 @@ from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing, Paging
 from graph.registry.times import parse_time
-from graph.registry.wire import Login
+from graph.registry.wire import Login, pull_scope
 
 _LOST = frozenset({Capability.UNTAGGED_LISTING, Capability.PUSH_TIME})
 
@@ -69,7 +69,7 @@ class GiteaDialect(OciDialect):
         return Listing(
             kind,
             f"/api/v1/packages/{quote(owner, safe='')}",
-            None,
+            None if image is None else pull_scope(RepositoryName(f"{owner}/{image}")),
             lambda page: page.get(""),
             _parse_version,
             lambda item: f"{item['name']}:{item['version']}",

@@ -33,7 +33,7 @@ from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing, Paging
 from graph.registry.times import parse_time
-from graph.registry.wire import Login, Reply, Request
+from graph.registry.wire import Login, Reply, Request, pull_scope
 from graph.settings import RegistrySettings
 
 _HOST = "ghcr.io"
@@ -100,7 +100,7 @@ class GithubDialect(OciDialect):
         return Listing(
             RequestKind.TAGS,
             f"{path}/packages/container/{package}/versions",
-            None,
+            pull_scope(repository),
             lambda page: page.get(""),
             _parse_version,
             lambda item: item["name"],
@@ -142,12 +142,12 @@ class GithubDialect(OciDialect):
     async def _images(
         self, reader: Reader, repository: RepositoryName, kind: RequestKind
     ) -> AsyncIterator[Sequence[ListedImage]]:
-        path = await self._path(reader, repository.partition("/")[0])
+        path = await self._path(reader, repository.partition("/")[0], pull_scope(repository))
         async for page in reader.pages(replace(self.versions(repository, path), kind=kind)):
             yield page
 
-    async def _path(self, reader: Reader, owner: str) -> str:
-        """The path below which an owner's packages are."""
+    async def _path(self, reader: Reader, owner: str, scope: str | None = None) -> str:
+        """The path below which an owner's packages are; `scope` tells as whom to ask."""
         async with self._asking:
             if owner not in self._owners:
                 request = Request(
@@ -156,6 +156,7 @@ class GithubDialect(OciDialect):
                     "GET",
                     f"{self.api}/users/{quote(owner, safe='')}",
                     body_limit=MAX_OWNER_BYTES,
+                    scope=scope,
                     login=Login.BEARER,
                     api=self.api,
                     headers=_VERSION,

@@ -30,7 +30,7 @@ from graph.registry.entries import ListedManifest, ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing, Paging
 from graph.registry.times import parse_time
-from graph.registry.wire import Login, segments
+from graph.registry.wire import Login, pull_scope, segments
 
 _LOST = frozenset(
     {Capability.TAG_DIGESTS, Capability.UNTAGGED_LISTING, Capability.PUSH_TIME, Capability.LOCKS}
@@ -81,7 +81,7 @@ class HarborDialect(OciDialect):
         return Listing(
             RequestKind.TAGS,
             _artifacts_path(repository),
-            None,
+            pull_scope(repository),
             _read_tags,
             _parse_tag,
             lambda item: item["name"],
@@ -94,7 +94,7 @@ class HarborDialect(OciDialect):
         return Listing(
             RequestKind.MANIFESTS,
             _artifacts_path(repository),
-            None,
+            pull_scope(repository),
             _read_manifests,
             _parse_manifest,
             lambda item: item["digest"],

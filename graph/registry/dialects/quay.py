@@ -26,12 +26,9 @@ from graph.registry.entries import ListedTag
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Document, Listing, Paging
 from graph.registry.times import parse_epoch
-from graph.registry.wire import MAX_QUERY_LENGTH, Login, segments
+from graph.registry.wire import MAX_QUERY_LENGTH, Login, pull_scope, segments
 
 _LOST = frozenset({Capability.TAG_DIGESTS, Capability.PUSH_TIME})
-
-# The user whose password is a token of the API.
-_TOKEN_USER = "$oauthtoken"
 
 
 class QuayDialect(OciDialect):
@@ -52,11 +49,6 @@ class QuayDialect(OciDialect):
         """quay.io, and a host that is called quay."""
         return host in cls.known_hosts or host.startswith("quay.")
 
-    @property
-    def login(self) -> Login:
-        """How the API is told who we are."""
-        return Login.BEARER if self.settings.username == _TOKEN_USER else Login.NONE
-
     def repositories(self, namespace: str) -> Listing[RepositoryName]:
         """`GET /api/v1/repository` of one namespace."""
         query = urlencode({"namespace": namespace, "public": "true"})
@@ -68,7 +60,7 @@ class QuayDialect(OciDialect):
             lambda item: parse_repository_name(_name_of(item)),
             _name_of,
             Paging(size_name="", extra=query, next_of=_next_token(query), has_own_cursor=False),
-            login=self.login,
+            login=Login.API_TOKEN,
         )
 
     def own_tags(self, repository: RepositoryName) -> Listing[ListedTag]:
@@ -76,7 +68,7 @@ class QuayDialect(OciDialect):
         return Listing(
             RequestKind.TAGS,
             f"/api/v1/repository/{segments(repository)}/tag/",
-            None,
+            pull_scope(repository),
             lambda page: page.get("tags"),
             _parse_tag,
             lambda item: item["name"],
@@ -87,7 +79,7 @@ class QuayDialect(OciDialect):
                 next_of=_next_page,
                 has_own_cursor=False,
             ),
-            login=self.login,
+            login=Login.API_TOKEN,
         )
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:

@@ -1,0 +1,54 @@
+"""A vendor's API is told who we are by whatever holds the login, and as the one who reads this repository."""
+
+import base64
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fakes.github import TOKEN
+from fakes.sync_rig import image, push
+from fakes.vendors import DOUBLES
+from graph.oci.reference import RepositoryName
+from graph.registry.client import RegistryClient
+from graph.registry.exchange import RetryPolicy
+from graph.settings import RegistrySettings
+
+pytestmark = pytest.mark.anyio
+
+ACME, BETA = RepositoryName("acme/web"), RepositoryName("beta/web")
+
+# How a login of a user and this password is told to the API, by dialect.
+SHOWN = {
+    "gitea": lambda user: f"Basic {packed(user)}",
+    "github": lambda user: f"Bearer {TOKEN}",
+    "harbor": lambda user: f"Basic {packed(user)}",
+    "quay": lambda user: f"Bearer {TOKEN}",
+}
+
+
+def packed(user: str) -> str:
+    return base64.b64encode(f"{user}:{TOKEN}".encode()).decode()
+
+
+@pytest.mark.parametrize("dialect", SHOWN)
+async def test_a_login_for_a_namespace(dialect: str, tmp_path: Path) -> None:
+    """A login that a file has for one namespace, such as a robot of Harbor's, is shown there only."""
+    registry = DOUBLES[dialect].make()
+    for name in (ACME, BETA):
+        push(registry, name, image("web"), "v1")
+    user = "$oauthtoken" if dialect == "quay" else "robot"
+    file = tmp_path / "auth.json"
+    file.write_text(json.dumps({"auths": {"registry.example/acme": {"auth": packed(user)}}}))
+    settings = RegistrySettings(url="https://registry.example", dialect=dialect, auth_file=file)
+    transport, once = httpx.ASGITransport(registry), RetryPolicy(attempts=1)
+    async with RegistryClient(settings, transport, retries=once) as client:
+        for name in (ACME, BETA):
+            assert ["v1"] == [tag.name async for page in client.list_tags(name) for tag in page]
+
+    told = {"acme": set(), "beta": set()}
+    for request in registry.requests:
+        if not request.path.startswith("/v2/"):
+            told["acme" if "acme" in request.path else "beta"].add(request.headers.get("authorization"))
+    assert {"acme": {SHOWN[dialect](user)}, "beta": {None}} == told
