@@ -42,6 +42,7 @@ BUDGETS = {
     ),
     # The ping is answered once the API has given a password.
     "ecr": Budget(*lists(once={"TOKEN": 1, "PING": 2}, CATALOG=1, TAGS=2)),
+    "ecr-public": Budget(*lists(CATALOG=1, TAGS=2)),
     # What kind of owner it is, and what it has; then one page for each of the two.
     "github": Budget(*lists(once={"VENDOR": 1}, CATALOG=1, TAGS=2)),
     # acme and both below it; then one answer for each of the two.
