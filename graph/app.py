@@ -6,8 +6,8 @@ one answer from what is stored (`answer`). What is opened here is closed here, w
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from graph import __version__, graphiql, process
 from graph.endpoint import BearerToken, Endpoint, Parameters, expect_token
-from graph.errors import GraphError
+from graph.errors import GraphError, SettingsError
 from graph.oci.reference import RegistryName
 from graph.registry.client import RegistryClient
 from graph.registry.dialects import choose_dialect
@@ -73,12 +73,15 @@ async def open_parts(
     """Open the store and the clients of every registry of the settings.
 
     `transports` has, by the registry's name, what carries its requests instead of the network.
-    Raises StoreError when the store cannot be opened.
+    Raises StoreError when the store cannot be opened, SettingsError when a registry's settings are no good.
     """
     async with AsyncExitStack() as stack:
         store = open_store(settings.store)
         stack.callback(store.close)
-        dialects = [choose_dialect(each) for each in settings.registries]
+        dialects = []
+        for number, registry in enumerate(settings.registries):
+            with _numbered(number):
+                dialects.append(choose_dialect(registry))
         selections = [select(each.name, each.include, each.exclude) for each in settings.registries]
         configured = [
             ConfiguredRegistry(each.name, each.url, dialect.name, not selection.is_everything)
@@ -91,13 +94,13 @@ async def open_parts(
         ]
         registries = Registries(rows, await read_catalogs(store, keys))
         upstreams = []
-        for key, registry, dialect, selection in zip(
-            keys, settings.registries, dialects, selections, strict=True
+        for number, (key, registry, dialect, selection) in enumerate(
+            zip(keys, settings.registries, dialects, selections, strict=True)
         ):
             transport = (transports or {}).get(registry.name)
-            client = await stack.enter_async_context(
-                RegistryClient(registry, transport, dialect=dialect, clock=clock)
-            )
+            with _numbered(number):
+                client = RegistryClient(registry, transport, dialect=dialect, clock=clock)
+            await stack.enter_async_context(client)
             upstreams.append(
                 Upstream(
                     client,
@@ -116,6 +119,15 @@ async def open_parts(
         refresher = Refresher(upstreams, timeout=settings.refresh_timeout)
         stack.push_async_callback(refresher.aclose)
         yield Parts(store, registries, upstreams, refresher)
+
+
+@contextmanager
+def _numbered(number: int) -> Iterator[None]:
+    """Mistakes in the settings of one registry by the names that they have among those of all."""
+    try:
+        yield
+    except SettingsError as error:
+        raise SettingsError([f"registries.{number}.{problem}" for problem in error.problems]) from error
 
 
 async def read_catalogs(store: Store, keys: Sequence[int]) -> dict[int, datetime]:
@@ -179,9 +191,11 @@ async def check_logins(
 ) -> list[LoginCheck]:
     """Ask each registry of the settings once whether it answers us. Raises SettingsError."""
 
-    async def check(registry: RegistrySettings) -> LoginCheck:
+    async def check(number: int, registry: RegistrySettings) -> LoginCheck:
         source, username, failure = ANONYMOUS, None, None
-        async with RegistryClient(registry, (transports or {}).get(registry.name)) as client:
+        with _numbered(number):
+            client = RegistryClient(registry, (transports or {}).get(registry.name))
+        async with client:
             try:
                 identity = await client.identify()
                 source = identity.source
@@ -191,7 +205,7 @@ async def check_logins(
                 failure = error
             return LoginCheck(registry.name, client.dialect.name, source, username, failure)
 
-    return await asyncio.gather(*map(check, settings.registries))
+    return await asyncio.gather(*(check(*each) for each in enumerate(settings.registries)))
 
 
 async def crawl(

@@ -10,7 +10,7 @@ import logging
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,10 +29,11 @@ from graph.errors import (
 from graph.oci.reference import RegistryName, parse_registry_name
 from graph.process import tune_process
 from graph.registry.in_process import connect_in_process
+from graph.registry.problems import find_problems
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebuild_v2
 from graph.schema.definition import print_sdl
 from graph.server import run_server
-from graph.settings import load_settings
+from graph.settings import Settings, load_settings
 from graph.store.engine import inspect_store
 from graph.store.recount import MAX_DIFFERENCES, recount
 from graph.sync.crawl import Crawler
@@ -159,7 +160,7 @@ def serve(
         "token_file": token_file,
         "hide": hide,
     }
-    settings = load_settings(flags, file, needs_registries=True)
+    settings = _load_for_registries(flags, file)
     names = ", ".join(registry.name for registry in settings.registries)
     run_server(
         create_app(settings),
@@ -175,7 +176,7 @@ def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
 
     Exits with 0 when all of it could be read, with 3 when a registry or a repository could not.
     """
-    settings = load_settings({"registries": urls or None, "store": store}, file, needs_registries=True)
+    settings = _load_for_registries({"registries": urls or None, "store": store}, file)
     console = Console(stderr=True)
     with make_progress_bar(console) as bar:
         tasks: dict[RegistryName, TaskID] = {}
@@ -299,7 +300,7 @@ def login_check(urls: Urls = None, file: File = None) -> None:
 
     No secret is shown. Exits with 0 when every registry answers, with 3 when one does not.
     """
-    settings = load_settings({"registries": urls or None}, file, needs_registries=True)
+    settings = _load_for_registries({"registries": urls or None}, file)
     checks = asyncio.run(check_logins(settings))
     print_logins(Console(), checks)
     if any(check.failure is not None for check in checks):
@@ -310,6 +311,10 @@ def login_check(urls: Urls = None, file: File = None) -> None:
 def schema() -> None:
     """Print the schema in GraphQL's schema definition language."""
     print(print_sdl(), end="")
+
+
+def _load_for_registries(flags: Mapping[str, Any], file: Path | None) -> Settings:
+    return load_settings(flags, file, needs_registries=True, find_problems=find_problems)
 
 
 def _describe_demo(address: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from graph.app import Parts, check_logins, create_app
+from graph.app import Parts, check_logins, create_app, open_parts
 from graph.errors import SettingsError
 from graph.oci.reference import parse_registry_name
 from graph.registry.in_process import connect_in_process
@@ -174,6 +174,16 @@ def test_empty_token_file_is_no_open_door(tmp_path: Path) -> None:
     token.write_text("")
     with pytest.raises(SettingsError):
         create_app(load_settings({"token_file": token}))
+
+
+async def test_mistakes_of_one_of_several_registries() -> None:
+    """Settings of a registry that cannot be used are told by its number, whoever opens it."""
+    registries = [{"url": "https://a.example"}, {"url": "https://b.example", "dialect": "ecr"}]
+    settings = load_settings({"registries": registries, "store": ":memory:"})
+
+    for opening in (open_parts(settings).__aenter__(), check_logins(settings)):
+        with pytest.raises(SettingsError, match=r"^registries\.1\.dialect: b\.example"):
+            await opening
 
 
 async def test_cors_by_setting(sample: SampleRegistry, tmp_path: Path) -> None:

@@ -207,6 +207,23 @@ def test_mistakes_beside_a_missing_registry(tmp_path: Path) -> None:
     assert ["port", "registries"] == settings_told_by("serve", "--port", "abc")
 
 
+@pytest.mark.parametrize("name", ["serve", "sync", "login-check"])
+def test_mistakes_in_what_the_settings_name(tmp_path: Path, name: str) -> None:
+    """What is wrong with a registry's files or dialect is told beside the rest, before anything is made."""
+    file, store = tmp_path / "ocigraph.toml", tmp_path / "store.sqlite3"
+    (tmp_path / "logins").write_text("no JSON")
+    tables = [
+        f'url = "a.example"\nauth_file = "{tmp_path / "logins"}"',
+        'url = "b.example"\ndialect = "ecr"\nca_file = "missing"',
+        'url = "c.example"\ndialect = "ecr"',
+    ]
+    file.write_text(f'store = "{store}"\n' + "".join(f"[[registries]]\n{table}\n" for table in tables))
+
+    wrong = ["registries.0.auth_file", "registries.1.ca_file", "registries.2.dialect"]
+    assert wrong == settings_told_by(name, "--settings", str(file))
+    assert not store.exists()
+
+
 def test_serve_needs_a_registry() -> None:
     """Without a registry there is nothing to serve, and the message says what to give."""
     answer = run("serve")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from graph.errors import SettingsError
+from graph.registry.problems import find_problems
 from graph.settings import Hidden, load_settings
 
 
@@ -135,7 +136,65 @@ def test_one_mistake_hides_no_other(tmp_path: Path) -> None:
 
 def test_same_registry_twice() -> None:
     """Two entries of one name would be one row of the store."""
-    assert "a.example is given more than once" in problems_of({"registries": ["a.example", "A.example"]})[0]
+    assert ("registries: a.example is given more than once",) == problems_of(
+        {"registries": ["a.example", "A.example"]}
+    )
+
+
+@pytest.mark.parametrize("other", [{"port": 99_999}, {"sync_interval": "often"}, {}])
+def test_files_and_repetitions_are_told_beside_the_rest(tmp_path: Path, other: dict[str, object]) -> None:
+    """That a registry is given twice, or a login's file is missing, waits for nothing to be mended."""
+    registries = [
+        {"url": "a.example", "auth_file": str(tmp_path / "missing")},
+        {"url": "b.example", "page_size": 0, "auth_file": str(tmp_path / "missing")},
+        {"url": "https://B.example", "prot": 1},
+        {"url": "ftp://c.example"},
+    ]
+
+    problems = problems_of({"registries": registries, **other})
+
+    expected = [
+        *other,
+        "registries",
+        "registries.0.auth_file",
+        "registries.1.auth_file",
+        "registries.1.page_size",
+        "registries.2.prot",
+        "registries.3.url",
+    ]
+    assert sorted(expected) == sorted(problem.split(":")[0] for problem in problems)
+    assert "registries: b.example is given more than once" in problems
+
+
+def test_what_the_files_hold_is_told_beside_the_rest(tmp_path: Path) -> None:
+    """What shows only when a registry's files are read, or its dialect is chosen, is told with the others."""
+    broken = write(tmp_path / "broken", "s3cret")
+    registries = [
+        {"url": "a.example", "auth_file": str(broken), "ca_file": str(broken)},
+        {"url": "b.example", "dialect": "ecr"},
+        {"url": "oci:images"},
+    ]
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"registries": registries, "port": 99_999}, find_problems=find_problems)
+
+    problems = caught.value.problems
+    assert ["port", "registries.0.auth_file", "registries.0.ca_file", "registries.1.dialect"] == sorted(
+        problem.split(":")[0] for problem in problems
+    )
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"registries": registries}, find_problems=find_problems)
+    assert list(problems[1:]) == list(caught.value.problems)
+
+
+def test_a_login_in_ones_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path may begin with `~`, as people write that of Docker's logins."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "config.json", "{}")
+
+    settings = load_settings({"registries": [{"url": "a.example", "auth_file": "~/config.json"}]})
+
+    assert [] == find_problems(settings.registries[0])
 
 
 def test_no_secret_in_repr(tmp_path: Path) -> None:

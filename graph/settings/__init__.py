@@ -9,7 +9,9 @@ limit that is silently ignored is worse than none.
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -170,10 +172,8 @@ class Settings(DiscreetModel, BaseSettings):
     @field_validator("registries")
     @classmethod
     def _tell_registries_apart(cls, registries: tuple[RegistrySettings, ...]) -> tuple[RegistrySettings, ...]:
-        names = [registry.name for registry in registries]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)} is given more than once")
+        if twice := _repeated(registry.name for registry in registries):
+            raise ValueError(twice)
         return registries
 
     @field_validator("store")
@@ -225,13 +225,21 @@ class Settings(DiscreetModel, BaseSettings):
             raise SettingsError([f"token_file: {error}"]) from error
 
 
+FindProblems = Callable[[RegistrySettings], Sequence[str]]
+
+
 def load_settings(
-    flags: Mapping[str, Any], file: Path | None = None, *, needs_registries: bool = False
+    flags: Mapping[str, Any],
+    file: Path | None = None,
+    *,
+    needs_registries: bool = False,
+    find_problems: FindProblems | None = None,
 ) -> Settings:
     """The settings from flags, else `OCIGRAPH_*` variables, else the TOML file, else the defaults.
 
     `file` may also be named by `OCIGRAPH_SETTINGS`. A flag that is None was not given.
     Raises SettingsError with every mistake in them; `needs_registries`: that there is no registry is one.
+    `find_problems` finds those of a registry that a look at the settings alone does not show.
     """
     problems = _find_unknown_variables()
     read = _read_file(file, problems)
@@ -254,13 +262,54 @@ def load_settings(
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=in_file)
 
+    registries: Mapping[int, RegistrySettings]
     try:
         settings = Loaded(**given)
+        registries = dict(enumerate(settings.registries))
     except ValidationError as error:
         problems += [_describe(problem) for problem in error.errors(include_url=False, include_input=False)]
+        tables = _tables_of(next(filter(None, named), ()))
+        registries = _read_each(tables)
+        problems += [each for each in _find_repeated(tables) if each not in problems]
+    for number, registry in registries.items():
+        more = find_problems(registry) if find_problems is not None else ()
+        problems += [f"registries.{number}.{problem}" for problem in more]
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _tables_of(registries: Any) -> dict[int, dict[str, Any]]:
+    """What is given of each registry by its number, where one of them is not as it should be."""
+    split = _split_registries(registries)
+    tables = split if isinstance(split, list | tuple) else ()
+    return {number: dict(table) for number, table in enumerate(tables) if isinstance(table, Mapping)}
+
+
+def _read_each(tables: Mapping[int, dict[str, Any]]) -> dict[int, RegistrySettings]:
+    """Those that are as they should be."""
+    read = {}
+    for number, table in tables.items():
+        with suppress(ValidationError):
+            read[number] = RegistrySettings.model_validate(table)
+    return read
+
+
+def _find_repeated(tables: Mapping[int, dict[str, Any]]) -> Sequence[str]:
+    """The mistake of a name that several have, whatever else is wrong with them."""
+    parts = {"url", "name"}
+    named = {
+        number: {key: value for key, value in table.items() if key in parts}
+        for number, table in tables.items()
+    }
+    twice = _repeated(registry.name for registry in _read_each(named).values())
+    return [f"registries: {twice}"] if twice else []
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    """What is wrong with names of which some are there more than once; None where none is."""
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    return f"{', '.join(twice)} is given more than once" if twice else None
 
 
 def _read_file(file: Path | None, problems: list[str]) -> dict[str, Any] | None:

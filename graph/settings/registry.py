@@ -283,10 +283,14 @@ class RegistrySettings(DiscreetModel):
             raise ValueError("needs a registry at https, since it sends a token that is good elsewhere too")
         return identity
 
-    @field_validator("ca_file", "client_certificate", "client_key")
+    @field_validator("auth_file", "ca_file", "client_certificate", "client_key")
     @classmethod
-    def _check_file(cls, file: Path | None) -> Path | None:
-        if file is not None and not os.access(file, os.R_OK):
+    def _check_file(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is None:
+            return None
+        # The others are opened by libraries that know no `~`.
+        path = file.expanduser() if info.field_name == "auth_file" else file
+        if not os.access(path, os.R_OK):
             raise ValueError(f"{file} cannot be read")
         return file
 

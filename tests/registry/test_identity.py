@@ -114,11 +114,13 @@ async def test_helper_knows_docker_hub_by_an_old_name(
 def test_a_file_that_cannot_be_used(content: str | None, tmp_path: Path) -> None:
     """A file that was named and cannot be used is the operator's mistake, told without what is in it."""
     file = tmp_path / "config.json"
-    if content is not None:
-        file.write_text(content)
+    file.write_text(content or "{}")
+    settings = RegistrySettings(url=URL, auth_file=file)
+    if content is None:
+        file.unlink()
 
     with pytest.raises(SettingsError, match="auth_file") as refused:
-        open_identity(RegistrySettings(url=URL, auth_file=file), now)
+        open_identity(settings, now)
 
     assert "s3cret" not in str(refused.value)
 
