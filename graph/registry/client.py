@@ -21,7 +21,6 @@ import httpx
 from graph.errors import (
     ContentTooLargeError,
     GraphError,
-    InvalidDigestError,
     RegistryError,
     RegistryFailedError,
     RegistryProtocolError,
@@ -30,8 +29,7 @@ from graph.errors import (
     RegistryUnsupportedError,
 )
 from graph.oci.descriptor import Descriptor
-from graph.oci.digest import Digest, compute_digest, parse_digest, verify_digest
-from graph.oci.media_types import strip_parameters
+from graph.oci.digest import Digest, compute_digest, verify_digest
 from graph.oci.reference import RegistryName, RepositoryName, TagName
 from graph.registry.allowance import Allowance
 from graph.registry.breaker import Breaker
@@ -43,6 +41,7 @@ from graph.registry.identity import Identity, IdentitySource, open_identity
 from graph.registry.layouts import LayoutTransport
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.listing import Pager
+from graph.registry.manifests import is_manifest, read_digest, read_media_type
 from graph.registry.mirrors import fetch_from, open_mirror, settings_of_mirror
 from graph.registry.origin import AddressGuard, Origin, named_hosts, parse_origin
 from graph.registry.reader import PageReader
@@ -265,7 +264,7 @@ class RegistryClient:
         """
         request = self._endpoint.manifest("HEAD", repository, reference)
         reply = await self._ask(request)
-        named = _read_digest(reply)
+        named = read_digest(reply)
         if _is_digest(reference):
             asked = Digest(reference)
             # Another algorithm is allowed; another digest of the same one is a lie.
@@ -274,13 +273,14 @@ class RegistryClient:
             named = asked
         length = reply.headers.get("content-length", "")
         size = int(length) if length.isascii() and length.isdigit() and len(length) <= 15 else None
-        return ManifestHead(named, _read_media_type(reply), size)
+        return ManifestHead(named, read_media_type(reply), size)
 
     async def get_manifest(self, repository: RepositoryName, reference: TagName | Digest) -> FetchedManifest:
         """The bytes of a manifest, and their digest as computed here.
 
         Raises RegistryUnknownError where there is none, DigestMismatchError when the bytes are not what a
-        digest names, ContentTooLargeError.
+        digest names, RegistryProtocolError where by a tag something came that nothing says is a manifest,
+        ContentTooLargeError.
         """
 
         def make(endpoint: Endpoint) -> Request:
@@ -289,15 +289,18 @@ class RegistryClient:
         reply = None
         if _is_digest(reference):
             reply = await fetch_from(self._mirrors, make, Digest(reference))
-        reply = reply or await self._ask(make(self._endpoint))
-        # Docker-Content-Digest is not looked at: it is missing on ECR and wrong on "so many registries"
+        request = make(self._endpoint)
+        reply = reply or await self._ask(request)
+        # Docker-Content-Digest is not believed: it is missing on ECR and wrong on "so many registries"
         # (go-containerregistry, fetcher.go), and the bytes tell better.
         if _is_digest(reference):
             digest = Digest(reference)
             verify_digest(reply.body, digest)
         else:
             digest = compute_digest(reply.body)
-        return FetchedManifest(digest, _read_media_type(reply), reply.body)
+            if not is_manifest(reply, digest):
+                raise request.error(RegistryProtocolError, "answers a tag with what is no manifest")
+        return FetchedManifest(digest, read_media_type(reply), reply.body)
 
     async def get_config(self, repository: RepositoryName, descriptor: Descriptor) -> bytes:
         """The bytes of a config, verified; its `urls`, if it has any, are never asked.
@@ -373,14 +376,3 @@ def _is_digest(reference: TagName | Digest) -> bool:
 
 def _algorithm(digest: Digest) -> str:
     return digest.partition(":")[0]
-
-
-def _read_digest(reply: Reply) -> Digest | None:
-    try:
-        return parse_digest(reply.headers.get("docker-content-digest", ""))
-    except InvalidDigestError:
-        return None
-
-
-def _read_media_type(reply: Reply) -> str | None:
-    return strip_parameters(reply.headers.get("content-type", "")) or None

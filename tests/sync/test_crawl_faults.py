@@ -439,6 +439,39 @@ async def test_a_malformed_manifest(rig: Rig, data: bytes) -> None:
     assert [] == rig.recount()
 
 
+@pytest.mark.parametrize(
+    "body", [b"<html>log in</html>", b"", b"[]", b"{}", b'{"errors":[{"code":"DENIED"}]}', b'{"a":1,"a":2}']
+)
+@pytest.mark.parametrize("is_redirected", [False, True])
+async def test_a_page_in_place_of_manifests(rig: Rig, body: bytes, is_redirected: bool) -> None:
+    """A page under status 200, as of a login, is what no tag names: tags stay, and tell why."""
+    index = make_index([image("child")])
+    push(rig.registry, "web", index, "v1", "v2")
+    push(rig.registry, "api", image("a"), "v1")
+    await rig.crawl()
+    before = rig.dump()
+    push(rig.registry, "web", image("new"), "v3")
+    push(rig.registry, "api", image("b"), "v2")
+    page = Answer(200, (("Content-Type", "text/html"),), body)
+
+    def log_in(request: Request) -> Answer | None:
+        if request.path.startswith("/v2/web/manifests/"):
+            return Answer(302, (("Location", "/login"),)) if is_redirected else page
+        return page if request.path == "/login" else None
+
+    rig.registry.faults = log_in
+    report = await rig.crawl()
+    assert {"REGISTRY_PROTOCOL": 3} == report.trouble_counts
+    assert {"v1": index.digest, "v2": index.digest, "v3": None} == rig.tags("web")
+    assert {"v1", "v2"} == set(rig.tags("api"))
+    assert [row for row in before["artifacts"] if row[0] == "web"] == [
+        row for row in rig.dump()["artifacts"] if row[0] == "web"
+    ]
+    rig.registry.faults = {}
+    assert {} == (await rig.crawl()).trouble_counts
+    assert [] == rig.recount()
+
+
 async def test_a_refused_manifest_that_comes_back(rig: Rig) -> None:
     """Why it was refused is known when it is pushed again, by a tag or in an index; nobody asks again."""
     rig.registry.supports_referrers = False
