@@ -1,7 +1,8 @@
 """Gitea and Forgejo as far as they are published: packages as lists of versions, beside the plain API.
 
 Built from go-gitea/gitea, routers/api/v1/packages/package.go and routers/api/packages/container/: what was
-pushed by tag is a version called so, what was pushed by digest another; tags page without a Link.
+pushed by tag is a version called so, what was pushed by digest another; tags page without a Link. The API
+wants a login, whatever it is asked for; here every login may see everything.
 """
 
 import re
@@ -23,6 +24,8 @@ class GiteaRegistry(SampleRegistry):
 
     def _route(self, request: Request) -> Answer:
         if match := _PACKAGES.fullmatch(request.path):
+            if not request.headers.get("authorization", "").startswith("Basic "):
+                raise RefusedError(401, "UNAUTHORIZED", "token is required")
             return self._packages(request, match["owner"].lower())
         answer = super()._route(request)
         if request.path.endswith("/tags/list"):

@@ -52,7 +52,7 @@ DOUBLES = {
         },
     ),
     "github": Double(GithubRegistry, {"username": "reader", "password": TOKEN, **_ACME}),
-    "gitea": Double(GiteaRegistry),
+    "gitea": Double(GiteaRegistry, {"username": "reader", "password": "a token"}),
     "gitlab": Double(
         lambda: GitlabRegistry({WEB, TOOL}),
         {"api_url": "https://gitlab.example", "username": "reader", "password": GITLAB_TOKEN, **_ACME},

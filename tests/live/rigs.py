@@ -4,6 +4,7 @@ Nothing here knows what is tested. A tool that is missing skips the test that ne
 `LIVE_TESTS=required` in the environment it fails instead, so that no build machine passes by having nothing.
 """
 
+import getpass
 import json
 import os
 import re
@@ -45,6 +46,9 @@ SOURCES = {
 
 # Who may push to the zuul-registry, which wants somebody; everybody may read it.
 ZUUL_WRITER = "writer:a password of the tests"
+# Who may do everything in Gitea.
+GITEA_ADMIN = "writer:a password of the tests"
+_GITEA = "code.gitea.io/gitea"
 
 T = TypeVar("T")
 
@@ -252,6 +256,44 @@ def zuul_registry(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
+def gitea(directory: Path) -> Iterator[str]:
+    """Gitea without an owner but its administrator; its URL."""
+    tags = ("-tags", "sqlite,sqlite_unlock_notify")
+    program = _build_go("gitea_registry", directory, *tags, package=_GITEA)
+    source, port = Path(__file__).parent / "gitea_registry", free_port()
+    pages = run(["go", "list", "-m", "-f", "{{.Dir}}", _GITEA], directory=source, environment=_go_offline())
+    root, file, url = directory / "gitea", directory / "gitea.ini", f"http://127.0.0.1:{port}"
+    root.mkdir()
+    file.write_text(
+        f"RUN_USER = {getpass.getuser()}\nI_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true\nWORK_PATH = {root}\n"
+        f"[server]\nHTTP_ADDR = 127.0.0.1\nHTTP_PORT = {port}\nROOT_URL = {url}/\nDISABLE_SSH = true\n"
+        f"OFFLINE_MODE = true\nSTATIC_ROOT_PATH = {pages.strip()}\n"
+        f"[database]\nDB_TYPE = sqlite3\nPATH = {root / 'gitea.db'}\n"
+        "[security]\nINSTALL_LOCK = true\nSECRET_KEY = of the tests\n"
+        "[log]\nLEVEL = warn\n[cron]\nENABLED = false\n"
+    )
+    run([program, "--config", file, "migrate"])
+    user, _, password = GITEA_ADMIN.partition(":")
+    login = ("--username", user, "--password", password, "--email", "writer@example.com")
+    run(
+        [
+            program,
+            "--config",
+            file,
+            "admin",
+            "user",
+            "create",
+            *login,
+            "--admin",
+            "--must-change-password=false",
+        ]
+    )
+    with process([program, "--config", file, "web"], directory / "gitea.log") as running:
+        answer_of(running, directory / "gitea.log", f"{url}/api/healthz")
+        yield url
+
+
+@contextmanager
 def referrers_registry(directory: Path) -> Iterator[str]:
     """The registry of crane's library with the referrers API, which crane leaves out; its URL."""
     program = _build_go("referrers_registry", directory)
@@ -259,18 +301,25 @@ def referrers_registry(directory: Path) -> Iterator[str]:
         yield url
 
 
-def _build_go(name: str, directory: Path) -> Path:
-    """The program of the Go module beside this file, built here."""
+def _build_go(name: str, directory: Path, *flags: str, package: str = ".") -> Path:
+    """The program of the Go module beside this file, or of a package that it needs, built here."""
     go = find_tool("go")
     source, program = Path(__file__).parent / name, directory / name
-    # No proxy: a test downloads nothing. What it needs is brought before by `go mod download`.
-    environment = {**clean_environment(), "GOPROXY": "off", "GOTOOLCHAIN": "local"}
     built = subprocess.run(
-        [go, "build", "-o", program, "."], cwd=source, env=environment, capture_output=True, text=True
+        [go, "build", *flags, "-o", program, package],
+        cwd=source,
+        env=_go_offline(),
+        capture_output=True,
+        text=True,
     )
     if built.returncode:
-        give_up(f"{name} does not build; run `go mod download` in {source}: {built.stderr}")
+        give_up(f"{name} does not build; run `go build {package}` in {source}: {built.stderr}")
     return program
+
+
+def _go_offline() -> dict[str, str]:
+    """The environment of Go without its proxy: a test downloads nothing, what it needs is brought before."""
+    return {**clean_environment(), "GOPROXY": "off", "GOTOOLCHAIN": "local"}
 
 
 @contextmanager

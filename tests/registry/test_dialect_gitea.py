@@ -23,10 +23,12 @@ pytestmark = pytest.mark.anyio
 WEB = RepositoryName("team/web")
 PUSHED = datetime(2025, 11, 24, 9, 50, 4, 0, UTC)
 URL = "https://gitea.example"
+LOGIN = {"username": "reader", "password": "a token"}
 
 
 def connect(registry: SampleRegistry, **settings: object) -> RegistryClient:
-    return RegistryClient(RegistrySettings(url=URL, **settings), httpx.ASGITransport(registry))
+    given = RegistrySettings(url=URL, **{**LOGIN, **settings})
+    return RegistryClient(given, httpx.ASGITransport(registry))
 
 
 async def test_versions() -> None:
@@ -88,6 +90,21 @@ async def test_repositories_of_owners() -> None:
     assert [["other/tool", "team/api/v2", "team/web"], ["team/api/v2", "team/web"]] == found
 
 
+async def test_without_a_login() -> None:
+    """The API tells nobody anything, so it is not asked: what is public is read the plain way."""
+    registry = GiteaRegistry()
+    built = make_image()
+    for name in ("team/web", "other/tool"):
+        registry.put_manifest(name, built.data, built.media_type, "v1")
+    settings = {"url": URL, "namespaces": ["Team"]}
+    async with RegistryClient(RegistrySettings(**settings), httpx.ASGITransport(registry)) as client:
+        assert [(WEB,)] == [tuple(page) async for page in client.list_repositories()]
+        assert ["v1"] == [tag.name async for page in client.list_tags(WEB) for tag in page]
+        assert CapabilityState.UNSUPPORTED is client.capabilities[Capability.UNTAGGED_LISTING]
+
+    assert not any(request.path.startswith("/api/") for request in registry.requests)
+
+
 async def test_a_repository_that_is_not_there() -> None:
     """A search that finds nothing is no answer: the plain list says that there is no such image."""
     registry = GiteaRegistry()
@@ -130,7 +147,7 @@ async def test_crawl() -> None:
     push(registry, WEB, index, "v1")
     push(registry, WEB, image("two"))
     push(registry, WEB, make_sbom(index))
-    async with open_rig(registry, dialect="gitea") as rig:
+    async with open_rig(registry, dialect="gitea", **LOGIN) as rig:
         first, report = await rig.spend()
         registry.delete_manifest(WEB, image("two").digest)
         second, _ = await rig.spend()

@@ -9,7 +9,8 @@ from the plain API:
 - `/api/v1/packages/<owner>` lists versions, 50 a page unless the server allows more, with a Link; `q` finds
   parts of names too. It tells no digest of what has a tag.
 - The plain list of tags pages without a Link; the one of `_catalog`, of all owners, has one.
-- The challenge is Bearer without service and scope, and a bare Basic; the API answers 404 to who may not see.
+- The challenge is Bearer without service and scope, and a bare Basic. The API answers 404 to who may not see,
+  and 401 to the anonymous, who may read what is public the plain way (1.26.0: "token is required").
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,6 +29,7 @@ from graph.registry.ledger import RequestKind
 from graph.registry.listing import Listing, Paging
 from graph.registry.times import parse_time
 from graph.registry.wire import Login, pull_scope
+from graph.settings import RegistrySettings
 
 _LOST = frozenset({Capability.UNTAGGED_LISTING, Capability.PUSH_TIME})
 
@@ -58,6 +60,12 @@ class GiteaDialect(OciDialect):
 
     known_hosts = frozenset({"gitea.com", "codeberg.org"})  # the two that anybody may use
 
+    def __init__(self, settings: RegistrySettings) -> None:
+        super().__init__(settings)
+        self._has_login = settings.username is not None or settings.auth_file is not None
+        if not self._has_login:
+            self.capabilities = OciDialect.capabilities
+
     @classmethod
     def speaks_at(cls, host: str) -> bool:
         """The public servers, and a host that is called by either name."""
@@ -79,17 +87,22 @@ class GiteaDialect(OciDialect):
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
         """The images of the owners of the settings; without any, the catalog, which has those of all."""
-        if not self.settings.namespaces:
-            async for names in reader.pages(self.catalog()):
-                yield names
-        for owner in self.settings.namespaces:
-            async for page in reader.pages(self.versions(RequestKind.CATALOG, owner)):
-                yield list(dict.fromkeys(version.repository for version in page))
+        owners = self.settings.namespaces
+        if owners and self._has_login:
+            for owner in owners:
+                async for page in reader.pages(self.versions(RequestKind.CATALOG, owner)):
+                    yield list(dict.fromkeys(version.repository for version in page))
+            return
+        wanted = {owner.lower() for owner in owners}
+        async for names in reader.pages(self.catalog()):
+            yield [name for name in names if not wanted or name.partition("/")[0] in wanted]
 
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with the time of their last push; what they name has to be asked."""
-        own = self._own_tags(reader, repository)
         plain = reader.pages(self.tags(repository))
+        if not self._has_login:
+            return plain
+        own = self._own_tags(reader, repository)
         return fall_back(reader, own, plain, _LOST, is_guess=self.is_guess)
 
     async def list_manifests(
