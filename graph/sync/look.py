@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from graph.errors import RegistryUnknownError
+from graph.errors import RegistryUnknownError, RegistryUnsupportedError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.store.changes import Failure, KnownRepository, NewManifest, RepositoryChanges, Told
@@ -24,6 +24,9 @@ from graph.sync.patience import Patience
 from graph.sync.plan import ObservedArtifact, ObservedRepository, is_news, plan_changes
 from graph.sync.report import Tally
 from graph.sync.upstream import Upstream
+
+# What a HEAD answers on registries that only know GET (Nexus: 404).
+HEAD_REFUSALS = frozenset({RegistryUnknownError.code, RegistryUnsupportedError.code})
 
 
 @dataclass(slots=True)
@@ -171,11 +174,22 @@ class Look:
         self.seen = Seen()
 
     async def ask_whether_there(self, digests: Iterable[Digest]) -> list[Digest]:
-        """HEAD each digest; note the answers as seen and return those that are there."""
+        """HEAD each digest; note the answers as seen and return those that are there.
+
+        Where no HEAD has been answered yet, or one was proved wrong, a refusal says nothing: each that is
+        refused is got.
+        """
         there: list[Digest] = []
+        client, upstream = self.upstream.client, self.upstream
 
         async def head(digest: Digest) -> None:
-            answer = await self.patience.ask(self.upstream.client.head_manifest(self.name, digest))
+            answer: object = await self.patience.ask(client.head_manifest(self.name, digest))
+            if not isinstance(answer, Failure):
+                upstream.refuses_heads = False
+            elif answer.code in HEAD_REFUSALS and upstream.refuses_heads is not False:
+                answer = await self.patience.ask(client.get_manifest(self.name, digest))
+                if not isinstance(answer, Failure):
+                    upstream.refuses_heads = True
             if not isinstance(answer, Failure):
                 self.seen.answered.add(digest)
                 there.append(digest)

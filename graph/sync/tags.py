@@ -15,7 +15,6 @@ from graph.errors import (
     DoubtfulListError,
     RegistryError,
     RegistryUnknownError,
-    RegistryUnsupportedError,
 )
 from graph.oci.digest import Digest
 from graph.oci.reference import TagName
@@ -23,11 +22,8 @@ from graph.registry.entries import ListedManifest, ListedTag
 from graph.store.changes import Discovery, Failure, Told
 from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
-from graph.sync.look import Look
+from graph.sync.look import HEAD_REFUSALS, Look
 from graph.sync.plan import Question, is_refusal_known, is_seen_since, needs_manifest, question_of
-
-# What a HEAD of a tag answers on registries that only know GET (Nexus: 404).
-_HEAD_REFUSALS = frozenset({RegistryUnknownError.code, RegistryUnsupportedError.code})
 
 
 class InCatalog(Enum):
@@ -174,7 +170,7 @@ async def _observe_tag(
     if question_of(look.known, name, counts_pulls=upstream.client.dialect.counts_pulls) is Question.HEAD:
         head = await look.patience.ask(upstream.client.head_manifest(look.name, name))
         if isinstance(head, Failure):
-            is_refused = head.code in _HEAD_REFUSALS
+            is_refused = head.code in HEAD_REFUSALS
             is_known = is_refused and is_refusal_known(look.known, name, head)
             if is_known:
                 doubted.append(name)

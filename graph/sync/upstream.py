@@ -54,8 +54,8 @@ class Upstream:
         self.manifests: Flights[FetchedManifest | Stored] = Flights()
         self.configs: Flights[bytes | Stored] = Flights()
         self.pace = Pace()
-        # Whether the last HEAD of a tag that told something was one that a GET of the tag proved wrong.
-        self.refuses_heads = False
+        # Whether the last HEAD that told something was one that a GET proved wrong; None: none has told yet.
+        self.refuses_heads: bool | None = None
         self.held_bytes = 0  # of manifests and configs, by all batches together (content.py)
         self._turns: dict[RepositoryName, tuple[asyncio.Lock, int]] = {}
 

@@ -496,6 +496,33 @@ async def test_a_refused_manifest_that_comes_back(rig: Rig) -> None:
     assert [] == rig.recount()
 
 
+@pytest.mark.parametrize("status", [404, 405])
+async def test_head_that_does_not_work(rig: Rig, status: int) -> None:
+    """Where HEAD is refused and GET works (Nexus) nothing is gone by that: what is left out is got."""
+    rig.registry.supports_referrers = False
+    index = make_index([image("a"), image("b")])
+    rig.registry.faults = lambda request: status if request.method == "HEAD" else None
+    push(rig.registry, "one", index, "v1")
+    push(rig.registry, "two", index, "v1")
+    old = push(rig.registry, "old", image("c"), "v1")
+    await rig.crawl()
+    everything = {name: set(rig.artifacts(name)) for name in ("one", "two", "old")}
+    assert [3, 3, 1] == [len(found) for found in everything.values()]
+
+    rig.registry.delete_tag("old", "v1")
+    for _ in range(2):
+        report = await rig.crawl()
+        assert {} == report.trouble_counts
+        assert everything == {name: set(rig.artifacts(name)) for name in everything}
+    assert "DANGLING" == rig.artifacts("old")[old]
+
+    rig.registry.delete_manifest("old", old)
+    rig.restart()
+    assert {} == (await rig.crawl()).trouble_counts
+    assert {} == rig.artifacts("old")
+    assert [] == rig.recount()
+
+
 async def test_a_manifest_that_is_too_large(rig: Rig) -> None:
     """Of a manifest that is too large the tag is known once HEAD told the digest; then nobody asks again."""
     rig.registry.supports_referrers = False
