@@ -88,13 +88,13 @@ async def test_examples_of_graphiql_have_answers() -> None:
 
 
 def load_block(block: str, folder: Path) -> Settings:
-    """The settings that a file with this text has, its secrets in the folder."""
-    secret = folder / "secret"
-    secret.write_text("secret")
+    """The settings that a file with this text has, its secrets and files of logins in the folder."""
+    named = {"password_file": "secret", "auth_file": "{}"}
+    for name, text in named.items():
+        (folder / name).write_text(text)
+        block = re.sub(f'^{name} = ".*"$', f'{name} = "{folder / name}"', block, flags=re.MULTILINE)
     file = folder / "settings.toml"
-    file.write_text(
-        re.sub(r'^password_file = ".*"$', f'password_file = "{secret}"', block, flags=re.MULTILINE)
-    )
+    file.write_text(block)
     return load_settings({}, file)
 
 
