@@ -10,7 +10,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from graphql import DocumentNode, GraphQLError, GraphQLSchema
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLInputType,
+    GraphQLSchema,
+    ValueNode,
+    ValuesOfCorrectTypeRule,
+    VisitorAction,
+)
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
@@ -23,6 +31,25 @@ MAX_KEPT_BYTES = 10_000_000
 # Of a token and what is parsed from it, as measured; and of a character of the text at most.
 TOKEN_BYTES = 500
 CHARACTER_BYTES = 4
+
+
+class LocatedValuesRule(ValuesOfCorrectTypeRule):
+    """The library's rule about values, with a place for what is wrong with a list or an object.
+
+    The library looks at copies of these, which have no place in the query.
+    """
+
+    def is_valid_value_node(self, node: ValueNode, input_type: GraphQLInputType | None) -> VisitorAction:
+        """Remember which value is looked at."""
+        self._node = node
+        return super().is_valid_value_node(node, input_type)
+
+    def report_error(self, error: GraphQLError) -> None:
+        """Report it where it is, or at the value that it is in."""
+        if error.locations is None:
+            cause, extensions = error.original_error, error.extensions
+            error = GraphQLError(error.message, self._node, original_error=cause, extensions=extensions)
+        super().report_error(error)
 
 
 class AcceptedQueries:
@@ -99,8 +126,10 @@ def validate(schema: GraphQLSchema, document: DocumentNode, rules: Sequence[Any]
     made: list[Any] = []
 
     def remember(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        chosen = LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule
+
         def make(context: Any) -> Any:
-            visitor = rule(context)
+            visitor = chosen(context)
             made.extend((visitor, context))
             return visitor
 

@@ -138,6 +138,28 @@ async def test_wrong_input_below_a_parent(field: str, code: str) -> None:
         assert ["INVALID_INPUT"] == [stale["reason"] for stale in response["extensions"]["stale"]]
 
 
+@pytest.mark.parametrize(
+    ("field", "column"),
+    [
+        ("repository(name: {})", 20),
+        ("repository(name: [])", 20),
+        ('layers(digests: [["sha256:0"]])', 20),
+        ("search(text: {a: 1})", 16),
+        ('nodes(ids: ["a", {}])', 14),
+        ("repository(name: 1)", 20),
+        ('layers(digests: ["sha256:0"])', 20),
+    ],
+)
+async def test_values_of_another_type(field: str, column: int) -> None:
+    """A list or an object where a text should be has a place in the query, as any other wrong value has."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask("{ " + field + " { __typename } }")
+
+    (error,) = response["errors"]
+    assert [{"line": 1, "column": column}] == error["locations"]
+    assert error["extensions"]["code"] in ("INVALID_QUERY", "INVALID_DIGEST")
+
+
 async def test_wrong_input_deep_below_lists() -> None:
     """However deep, by whichever fragment and variable: no catalog, no list of referrers is asked for."""
     refresher = FakeRefresher()
