@@ -57,10 +57,14 @@ class NewManifest:
 
 @dataclass(frozen=True, slots=True)
 class CrawlPoint:
-    """Where a crawl stands: `is_resumed` when an earlier process left it unfinished."""
+    """Where a crawl stands: `is_resumed` when an earlier process left it unfinished.
+
+    `was_throttled`: the one before ended since the registry wanted fewer requests.
+    """
 
     started_at: datetime
     is_resumed: bool
+    was_throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from graph.errors import RegistryThrottledError
 from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName, namespace_of
 from graph.store.bulk import insert_rows, next_keys, read_column, read_rows, run, run_rows
@@ -128,8 +129,10 @@ def repositories_missing_since(
 
 def start_crawl(db: Connection, registry_id: int, at: datetime) -> CrawlPoint:
     """Begin a crawl; or go on with one that a process left when it was killed."""
-    state, began = read_rows(
-        db, "SELECT sync_state, sync_started_at FROM registry WHERE id = :id", {"id": registry_id}
+    state, began, code = read_rows(
+        db,
+        "SELECT sync_state, sync_started_at, sync_error_code FROM registry WHERE id = :id",
+        {"id": registry_id},
     )[0]
     started_at = moment_of(began)
     if state == "RUNNING" and started_at is not None:
@@ -143,7 +146,7 @@ def start_crawl(db: Connection, registry_id: int, at: datetime) -> CrawlPoint:
         """,
         {"at": microseconds_of(at), "id": registry_id},
     )
-    return CrawlPoint(at, is_resumed=False)
+    return CrawlPoint(at, is_resumed=False, was_throttled=code == RegistryThrottledError.code)
 
 
 def set_progress(db: Connection, registry_id: int, done: int, total: int) -> None:

@@ -14,6 +14,7 @@ config of a manifest that is stored.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,8 @@ from graph.errors import (
     ContentTooLargeError,
     DigestMismatchError,
     MalformedManifestError,
+    RegistryError,
+    RegistryThrottledError,
     RegistryUnknownError,
 )
 from graph.oci.descriptor import Descriptor
@@ -37,7 +40,7 @@ from graph.store.content import known_configs, known_manifests, put_manifests
 from graph.sync.flight import drain
 from graph.sync.pace import MAX_BATCH
 from graph.sync.patience import OUT_OF_MANIFESTS, Patience, failure_of
-from graph.sync.plan import ObservedArtifact, needs_manifest
+from graph.sync.plan import PERMANENT_CODES, ObservedArtifact, needs_manifest
 from graph.sync.upstream import Stored, Upstream
 
 # Bytes of manifests and configs held before they are written, for each repository that is looked at: twice an
@@ -123,6 +126,32 @@ class Batch:
         self._fetched.clear()
         self.manifests = []
         self._hold(-self._size)
+
+    async def fetch(
+        self, digests: Iterable[Digest], discovery: Discovery
+    ) -> RegistryError | ContentError | None:
+        """Get these manifests with their configs; return what ended that before its end, if anything did."""
+        try:
+            await self.get(digests, discovery)
+            await self.complete()
+        except (RegistryError, ContentError) as error:
+            await self.salvage(error)
+            return error
+        return None
+
+    async def salvage(self, error: RegistryError | ContentError) -> None:
+        """Make what can be stored of what came before an error that ends the look; let go of the rest.
+
+        Where it is manifests that are refused, as on Docker Hub, their configs may still be had: one after
+        the other is asked for, until one is refused too. What failed meanwhile may have done so for the same
+        reason: it is as if it had not been asked for.
+        """
+        is_asking = isinstance(error, RegistryThrottledError) and self._upstream.client.held_for <= 0
+        with suppress(RegistryError, ContentError):
+            await self.complete(at_once=1 if is_asking else 0)
+        for digest, artifact in list(self.artifacts.items()):
+            if artifact.failure is not None and artifact.failure.code not in PERMANENT_CODES:
+                del self.artifacts[digest]
 
     async def flush(self) -> None:
         """Store what is held; no artifact becomes present by that."""
@@ -215,15 +244,24 @@ class Batch:
         async with self._upstream.store.snapshot() as snapshot:
             return await snapshot.read(find, self._upstream.key, digests)
 
-    async def complete(self) -> None:
-        """Read what was fetched, get the configs it needs, and put it into `manifests`."""
+    async def complete(self, *, at_once: int = MAX_TASKS) -> None:
+        """Read what was fetched, get the configs it needs, and put it into `manifests`.
+
+        What lacks its config when an error ends that is as if it had not been fetched. `at_once` 0: no config
+        is asked for.
+        """
         waiting = deque(self._read())
-        while waiting:
-            some, size = _take_some(waiting, MAX_HELD_BYTES - self._upstream.held_bytes)
-            self._hold(size)  # before they come: others reckon with it meanwhile
-            await self._add_configs(some)
-            if waiting:  # configs of more than MAX_BATCH_BYTES: nothing real
-                await self._put()
+        try:
+            while waiting:
+                some, size = _take_some(waiting, MAX_HELD_BYTES - self._upstream.held_bytes)
+                self._hold(size)  # before they come: others reckon with it meanwhile
+                await self._add_configs(some, at_once)
+                if waiting:  # configs of more than MAX_BATCH_BYTES: nothing real
+                    await self._put()
+        except (RegistryError, ContentError):
+            for fetched, _ in waiting:
+                del self.artifacts[fetched.digest]
+            raise
 
     def _read(self) -> list[tuple[FetchedManifest, Manifest]]:
         read = []
@@ -242,13 +280,21 @@ class Batch:
         seen = self.artifacts[digest]
         self.artifacts[digest] = ObservedArtifact(seen.discovery, seen.media_type, seen.size, failure)
 
-    async def _add_configs(self, some: list[tuple[FetchedManifest, Manifest]]) -> None:
+    async def _add_configs(self, some: list[tuple[FetchedManifest, Manifest]], at_once: int) -> None:
         wanted = {
             config.digest: config for _, manifest in some if (config := image_config_of(manifest)) is not None
         }
-        configs = await self._get_configs(wanted)
+        configs: dict[Digest, bytes | Stored | Failure] = {}
+        error: RegistryError | ContentError | None = None
+        try:
+            await self._get_configs(wanted, configs, at_once)
+        except (RegistryError, ContentError) as raised:
+            error = raised
         for fetched, manifest in some:
             config = image_config_of(manifest)
+            if config is not None and config.digest not in configs:
+                del self.artifacts[manifest.digest]
+                continue
             found = configs.get(config.digest) if config is not None else None
             if isinstance(found, Failure) and found.code not in _LASTING_CONFIG_FAILURES:
                 self._fail(manifest.digest, found)
@@ -257,13 +303,20 @@ class Batch:
             data = found if isinstance(found, bytes) and parsed is not None else None
             self.manifests.append(NewManifest(manifest, fetched.data, parsed, data))
             self.count += 1
+        if error is not None:
+            raise error
 
     async def _get_configs(
-        self, wanted: Mapping[Digest, Descriptor]
-    ) -> dict[Digest, bytes | Stored | Failure]:
+        self,
+        wanted: Mapping[Digest, Descriptor],
+        configs: dict[Digest, bytes | Stored | Failure],
+        at_once: int,
+    ) -> None:
         """Get the configs, from whoever fetches them already or from the registry, those stored left out."""
         upstream, flights = self._upstream, self._upstream.configs
-        configs: dict[Digest, bytes | Stored | Failure] = {}
+        if at_once == 0:
+            configs.update(dict.fromkeys(await self._find_stored(known_configs, list(wanted)), Stored.STORED))
+            return
         while missing := [digest for digest in wanted if digest not in configs]:
             own = [digest for digest in missing if flights.claim(digest)]
             self._config_claims.update(own)
@@ -284,14 +337,13 @@ class Batch:
                 if isinstance(answer, bytes):
                     flights.land(digest, answer)
 
-            await drain(deque(digest for digest in own if digest not in stored), fetch, at_once=MAX_TASKS)
+            await drain(deque(digest for digest in own if digest not in stored), fetch, at_once=at_once)
             refused = [digest for digest in own if isinstance(configs[digest], Failure)]
             flights.release(refused)
             self._config_claims.difference_update(refused)
             for digest in missing:
                 if digest not in configs and (shared := await flights.wait(digest)) is not None:
                     configs[digest] = shared
-        return configs
 
 
 def image_config_of(manifest: Manifest) -> Descriptor | None:

@@ -86,7 +86,14 @@ class Crawler:
         since = self._stopped_since or point.started_at
         is_probed = self._forget_probe(began)
         is_resumed = point.is_resumed or since < began
-        run = _Crawl(upstream, since, is_resumed=is_resumed, refused=self._refused, progress=progress)
+        run = _Crawl(
+            upstream,
+            since,
+            is_resumed=is_resumed,
+            is_careful=is_resumed or point.was_throttled,
+            refused=self._refused,
+            progress=progress,
+        )
         stopped: RegistryError | None = None
         try:
             failure = await run.crawl()
@@ -151,6 +158,7 @@ class _Crawl:
         since: datetime,
         *,
         is_resumed: bool,
+        is_careful: bool,
         refused: Collection[str],
         progress: Callable[[Progress], None] | None,
     ) -> None:
@@ -158,6 +166,7 @@ class _Crawl:
         self._upstream = upstream
         self._since = since
         self._is_resumed = is_resumed
+        self._is_careful = is_careful
         self._progress = progress
         self._began = upstream.clock()
         self._requests = upstream.client.ledger.total
@@ -198,7 +207,7 @@ class _Crawl:
         # Those that the settings name and nobody has seen: they have no row before they are seen.
         known = set(await find_named(self._upstream))
         self._queue.put([(None, name) for name in self._upstream.selection.named if name not in known])
-        self._upstream.pace.begin(is_resumed=self._is_resumed)
+        self._upstream.pace.begin(is_careful=self._is_careful)
         await self._work_together()
         self._leave()
         refusal = self._last_refusal or refusal

@@ -57,8 +57,7 @@ async def _see(look: Look, listed: dict[Digest, ListedManifest]) -> None:
         async with look.batch() as batch:
             some = wanted[start : start + size]
             start += size
-            await batch.get(some, Discovery.LISTED)
-            await batch.complete()
+            error = await batch.fetch(some, Discovery.LISTED)
             for digest, artifact in batch.artifacts.items():
                 failure = artifact.failure
                 if isinstance(failure, Failure) and failure.code == RegistryUnknownError.code:
@@ -66,6 +65,8 @@ async def _see(look: Look, listed: dict[Digest, ListedManifest]) -> None:
                     continue
                 look.seen.artifacts[digest] = artifact
             await look.settle(batch)
+        if error is not None:
+            raise error
     # What was written down above is known by now: all that is listed goes down once more, with what is told.
     await look.load()
     look.seen.answered.update(listed.keys() - gone)

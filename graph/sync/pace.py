@@ -8,7 +8,8 @@ all looks at a registry together:
 - by time: what comes slowly is written after about SAVE_AFTER seconds;
 - after a kill, by what this process has saved itself: it begins with writes after FEWEST requests, and
   loses at most a fourth of what it has saved when it is killed too. So a process that is killed again and
-  again, however soon, still comes to the end of the crawl.
+  again, however soon, still comes to the end of the crawl. Likewise after a crawl that ended since the
+  registry wanted fewer requests: what it will allow may be less than a batch.
 """
 
 import math
@@ -31,12 +32,12 @@ class Pace:
     """What all looks at one registry have saved, and how long that took."""
 
     def __init__(self) -> None:
-        self._saved: int | None = None  # None: no process was killed before this one
+        self._saved: int | None = None  # None: nothing was cut off before
         self._seconds_each = 0.0  # between two requests of one look, as it was lately
 
-    def begin(self, *, is_resumed: bool) -> None:
+    def begin(self, *, is_careful: bool) -> None:
         """Begin a crawl; carefully, where an earlier one was cut off."""
-        self._saved = 0 if is_resumed else None
+        self._saved = 0 if is_careful else None
 
     def note(self, requests: int, seconds: float) -> None:
         """Count requests of one look, what they told being stored, and the time from first to last."""

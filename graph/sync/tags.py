@@ -42,6 +42,8 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
     """
     pages = look.upstream.client.list_tags(look.name)
     waiting: deque[ListedTag] = deque()
+    # Behind what is new: a registry may refuse each look before its end, and would never get there.
+    known: deque[ListedTag] = deque()
     listed: set[TagName] = set()
     cut_short: RegistryError | ContentError | None = None
     is_doubtful = False
@@ -66,11 +68,16 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
             cut_short = error
             break
         fresh = {tag.name: tag for tag in page if tag.name not in listed}
-        waiting.extend(tag for tag in fresh.values() if not is_seen_since(look.known, tag.name, look.since))
+        for tag in fresh.values():
+            if tag.name not in look.known.tags:
+                waiting.append(tag)
+            elif not is_seen_since(look.known, tag.name, look.since):
+                known.append(tag)
         listed.update(fresh)
         look.tally.tags += len(fresh)
         while len(waiting) >= look.batch_size:
             await _observe_some(look, waiting)
+    waiting.extend(known)
     while waiting:
         await _observe_some(look, waiting)
     if is_doubtful:
@@ -109,35 +116,20 @@ async def observe_named(
     One that was listed with its digest is not asked for. One that HEAD refuses as a GET has before is got
     only where a GET of another has just given what HEAD refused: there a refusal says nothing. A tag that is
     listed and answers 404 is there and cannot be read; one that is not listed is not there.
+
+    Raises what ends the look, after writing down what came before.
     """
     tags: dict[TagName, Digest | Failure] = {
         tag.name: digest for tag in listed if (digest := _believable(tag.digest)) is not None
     }
-    waiting = deque(tag.name for tag in listed if tag.name not in tags)
-    left: deque[TagName] = deque()  # to be got once the batch has room
-    doubted: deque[TagName] = deque()  # refused by HEAD, as by a GET before
-
-    def is_late() -> bool:
-        return bool(tags) and look.is_late
-
+    error: RegistryError | ContentError | None = None
     async with look.batch() as batch:
-        while (waiting or left) and not is_late():
-            for names, see in (
-                (left, partial(_get_tag, look, batch, tags, left)),
-                (waiting, partial(_observe_tag, look, batch, tags, left, doubted)),
-            ):
-                await drain(
-                    names,
-                    see,
-                    at_once=MAX_TASKS,
-                    until=lambda: batch.is_full or is_late(),
-                )
-            if batch.is_full:
-                await batch.flush()
-        if look.upstream.refuses_heads:
-            await _get_tags(look, batch, tags, doubted)
-        await _get_news(look, batch, tags)
-        await batch.complete()
+        try:
+            await _ask(look, batch, tags, deque(tag.name for tag in listed if tag.name not in tags))
+        except (RegistryError, ContentError) as raised:
+            error = raised
+            await batch.salvage(error)
+            tags = {name: seen for name, seen in tags.items() if _is_had(look, batch, seen)}
         for name, seen in tags.items():
             if not is_listed and isinstance(seen, Failure) and seen.code == RegistryUnknownError.code:
                 look.seen.missing_tags.add(name)
@@ -148,7 +140,40 @@ async def observe_named(
             (tag.name, told) for tag in listed if tag.name in tags and (told := told_of(tag)) is not None
         )
         await look.settle(batch)
+    if error is not None:
+        raise error
     return tags
+
+
+async def _ask(
+    look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], waiting: deque[TagName]
+) -> None:
+    """Ask what these tags name, until that takes long, and get the manifests that are news."""
+    left: deque[TagName] = deque()  # to be got once the batch has room
+    doubted: deque[TagName] = deque()  # refused by HEAD, as by a GET before
+
+    def is_late() -> bool:
+        return bool(tags) and look.is_late
+
+    while (waiting or left) and not is_late():
+        for names, see in (
+            (left, partial(_get_tag, look, batch, tags, left)),
+            (waiting, partial(_observe_tag, look, batch, tags, left, doubted)),
+        ):
+            await drain(names, see, at_once=MAX_TASKS, until=lambda: batch.is_full or is_late())
+        if batch.is_full:
+            await batch.flush()
+    if look.upstream.refuses_heads:
+        await _get_tags(look, batch, tags, doubted)
+    await _get_news(look, batch, tags)
+    await batch.complete()
+
+
+def _is_had(look: Look, batch: Batch, seen: Digest | Failure) -> bool:
+    """Whether the tag names what can be written down, now that the look ends with an error."""
+    if isinstance(seen, Failure):
+        return False
+    return seen in batch.artifacts or not needs_manifest(look.known.artifacts.get(seen))
 
 
 def told_of(entry: ListedTag | ListedManifest) -> Told | None:

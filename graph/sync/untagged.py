@@ -51,11 +51,11 @@ async def _get(look: Look, digests: Sequence[Digest], discovery: Discovery) -> N
     """Get manifests by digest and write down what came."""
     for some in _in_batches(look, digests):
         async with look.batch() as batch:
-            await batch.get(some, discovery)
-            await batch.complete()
+            error = await batch.fetch(some, discovery)
             # That another repository has the bytes does not say that this one does.
             borrowed = batch.borrowed - look.seen.answered
-            gone = borrowed.difference(await look.ask_whether_there(borrowed))
+            there = [] if error is not None else await look.ask_whether_there(borrowed)
+            gone = borrowed.difference(there)
             for digest, artifact in batch.artifacts.items():
                 if digest in gone:
                     continue
@@ -64,6 +64,8 @@ async def _get(look: Look, digests: Sequence[Digest], discovery: Discovery) -> N
                 else:
                     look.seen.artifacts[digest] = artifact
             await look.settle(batch)
+        if error is not None:
+            raise error
 
 
 def _in_batches(look: Look, digests: Sequence[Digest]) -> Iterator[Sequence[Digest]]:

@@ -1,6 +1,4 @@
-"""A registry that answers so many requests a minute, by the minute or by the second, on a loop whose time is
-skipped.
-"""
+"""A registry that answers so many requests a minute or an hour, or one a second; time is skipped."""
 
 import asyncio
 from collections import Counter
@@ -62,6 +60,31 @@ class Limited(httpx.AsyncBaseTransport):
         if is_first:
             self.told.release()
         return refuse({} if self._is_silent else {"Retry-After": left})
+
+
+class Hourly(httpx.AsyncBaseTransport):
+    """Refuses what is over ALLOWED in an hour; with `pulls_only` it counts GETs of manifests alone.
+
+    `pulls` has the paths of these that were answered.
+    """
+
+    def __init__(self, app: SampleRegistry, *, pulls_only: bool) -> None:
+        self.answered: Counter[int] = Counter()
+        self.pulls: list[str] = []
+        self._app = httpx.ASGITransport(app)
+        self._pulls_only = pulls_only
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        now = asyncio.get_running_loop().time()
+        hour = int(now // 3600)
+        is_pull = request.method == "GET" and "/manifests/" in request.url.path
+        await asyncio.sleep(LATENCY)
+        if is_pull or not self._pulls_only:
+            if self.answered[hour] >= ALLOWED:
+                return refuse({"Retry-After": str(int((hour + 1) * 3600 - now) + 1)})
+            self.answered[hour] += 1
+        self.pulls += [request.url.path] * is_pull
+        return await self._app.handle_async_request(request)
 
 
 class Bucket(httpx.AsyncBaseTransport):

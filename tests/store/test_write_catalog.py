@@ -113,6 +113,12 @@ def test_crawl(writer: Writer) -> None:
     assert [("RUNNING", 0, 0, None)] == writer.read(state)
     finish_crawl(writer.db, writer.registry, writer.tick(), Failure("REGISTRY_UNREACHABLE", "no answer"))
     assert [("FAILED", 0, 0, "REGISTRY_UNREACHABLE")] == writer.read(state)
+    for code, was_throttled in (("REGISTRY_THROTTLED", False), ("REGISTRY_THROTTLED", True), (None, True)):
+        at = writer.tick()
+        point = CrawlPoint(at, is_resumed=False, was_throttled=was_throttled)
+        assert point == start_crawl(writer.db, writer.registry, at)
+        finish_crawl(writer.db, writer.registry, at, None if code is None else Failure(code, "slow down"))
+    assert not start_crawl(writer.db, writer.registry, writer.tick()).was_throttled
 
 
 def test_interrupted_crawl(writer: Writer) -> None:

@@ -158,12 +158,12 @@ def test_batches_of_a_slow_registry() -> None:
 def test_batches_after_a_kill() -> None:
     """A process loses a fourth of what it has saved at most: batches and looks grow with that."""
     pace = Pace()
-    pace.begin(is_resumed=True)
+    pace.begin(is_careful=True)
     batches = []
     for _ in range(8):
         batches.append(pace.batch(1))
         pace.note(batches[-1], 0.0)
     assert [8, 8, 8, 8, 8, 10, 12, 15] == batches
     assert (3, 19, 9) == (pace.looks(32), pace.batch(1), pace.batch(2))
-    pace.begin(is_resumed=False)
+    pace.begin(is_careful=False)
     assert (32, MAX_BATCH) == (pace.looks(32), pace.batch(1))

@@ -5,15 +5,16 @@ from typing import Any
 
 import pytest
 
-from fakes.limited import ALLOWED, Bucket, Limited
+from fakes.limited import ALLOWED, Bucket, Hourly, Limited
 from fakes.skipping_loop import SkippingLoop, loop_clock
 from fakes.sync_rig import URL, image, push
+from graph.oci.reference import parse_registry_name
 from graph.registry.client import RegistryClient
 from graph.sample import SampleRegistry
 from graph.settings import RegistrySettings
 from graph.store.changes import ConfiguredRegistry
 from graph.store.engine import Store, open_store
-from graph.store.observations import set_registries
+from graph.store.observations import load_known, set_registries
 from graph.store.registries import load_registry_statuses
 from graph.store.rows import SyncState
 from graph.store.visibility import Visibility
@@ -25,6 +26,8 @@ pytestmark = pytest.mark.anyio
 
 REPOSITORIES = 40
 TAGS = 10
+HOURS = 5  # that pulls of one repository's manifests take where ALLOWED are allowed an hour
+NAME = parse_registry_name(URL.partition("://")[2])
 # Ping, catalog, lists of tags, manifests by tag, configs, and the referrers probe.
 BUDGET = 2 + REPOSITORIES * (1 + TAGS) + TAGS + 1
 
@@ -101,6 +104,33 @@ async def test_so_many_a_minute(tells: bool, is_silent: bool, refused: int) -> N
     await crawl(transport)
     assert ALLOWED == max(transport.answered.values())
     assert max(transport.refused.values(), default=0) <= refused
+
+
+@pytest.mark.parametrize(("pulls_only", "most"), [(True, HOURS), (False, 3 * HOURS)])
+async def test_less_than_a_batch_an_hour(pulls_only: bool, most: int) -> None:
+    """What a crawl got before a limit stopped it is not got again by the next, in another process.
+
+    Where only pulls count, none is made twice. Else configs and lists count too, and what was asked in vain:
+    all of the first hour, and little of the others.
+    """
+    registry = SampleRegistry(supports_referrers=False)
+    for number in range(HOURS * ALLOWED):
+        push(registry, "team/app", image(f"{number}"), f"v{number}")
+    transport = Hourly(registry, pulls_only=pulls_only)
+    store = open_store(":memory:")
+    with store.transaction() as db:
+        (key,) = set_registries(db, [ConfiguredRegistry(NAME, URL, "oci")], loop_clock())
+    hours = known = 0
+    while known < HOURS * ALLOWED and hours < most:
+        async with RegistryClient(RegistrySettings(url=URL), transport, clock=loop_clock) as client:
+            report = await Crawler(Upstream(client, store, key, loop_clock)).crawl()
+        hours += 1
+        with store.transaction() as db:
+            known = len([each for each in load_known(db, 1).artifacts.values() if each.has_manifest])
+        await asyncio.sleep(report.retry_after or 0)
+    store.close()
+    assert HOURS * ALLOWED == known
+    assert not pulls_only or HOURS * ALLOWED == len(transport.pulls)
 
 
 @pytest.mark.parametrize(("burst", "concurrency"), [(1, 16), (5, 16), (10, 16), (5, 1)])

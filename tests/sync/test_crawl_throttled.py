@@ -5,9 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from fakes.sync_rig import Rig, image, push
+from builders import make_index
+from fakes.azure import AzureRegistry
+from fakes.sync_rig import Rig, image, open_rig, push
 from graph.oci.reference import RepositoryName
-from graph.sample import Request
+from graph.sample import Request, SampleRegistry
 from graph.sample.registry import Answer
 from graph.sync.crawl import REPOSITORIES_AT_ONCE
 from graph.sync.queue import MAX_REFUSED, Queue
@@ -132,3 +134,48 @@ def test_a_place_that_answers_again() -> None:
     queue.answer(RepositoryName("bad/a"))
     assert (2, "bad/b") == queue.take()
     assert queue.left == []
+
+
+def refuse_after(count: int, kind: str) -> Faults:
+    """A registry that answers so many GETs of manifests, or of blobs, and 429 to those that follow."""
+    answered = 0
+
+    def fault(request: Request) -> Answer | None:
+        nonlocal answered
+        if f"/{kind}/" not in request.path or request.method != "GET":
+            return None
+        answered += 1
+        return Answer(429, (("Retry-After", "120"),), b"slow down") if answered > count else None
+
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("pushed", "kind", "kept"),
+    [
+        ("tags", "manifests", 10),
+        ("tags", "blobs", 10),
+        ("untagged", "manifests", 10),
+        ("children", "manifests", 9),
+    ],
+)
+async def test_what_came_before_the_refusal(pushed: str, kind: str, kept: int) -> None:
+    """What a look got before it was refused is stored, and not got again: a batch may be too much."""
+    registry = AzureRegistry() if pushed == "untagged" else SampleRegistry(supports_referrers=False)
+    images = [image(f"{number}") for number in range(20)]
+    if pushed == "children":
+        push(registry, "team/app", make_index(images), "v1")
+    for number, built in enumerate(images):
+        push(registry, "team/app", built, *([f"v{number}"] if pushed == "tags" else []))
+    settings = {"dialect": "azure"} if pushed == "untagged" else {}
+    # One after the other, so that nothing is under way when the refusal comes.
+    async with open_rig(registry, concurrency=1, **settings) as rig:
+        registry.faults = refuse_after(10, kind)
+        report = await rig.crawl()
+        assert {"REGISTRY_THROTTLED": 1} == report.trouble_counts
+        assert kept == len(rig.artifacts("team/app")) - (pushed == "children")
+        assert "REGISTRY_THROTTLED" == rig.repository("team/app")["error_code"]
+        registry.faults = {}
+        spent, report = await rig.spend()
+        assert ({}, 20 - kept) == (report.trouble_counts, spent["MANIFEST_GET"])
+        assert [] == rig.recount()
