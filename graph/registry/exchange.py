@@ -307,9 +307,11 @@ class Exchange:
         # Raised here and not in the handler: the failure of a foreign transport may hold URLs and headers.
         if failure is not None:
             kind_of_error, reason = explain_failure(failure)
-            raise request.error(
-                kind_of_error, f"redirects to a server that {reason}" if is_foreign else reason
-            )
+            if is_foreign:
+                reason = f"redirects to a server that {reason}"
+            elif request.kind is RequestKind.TOKEN:
+                reason = f"has a token server that {reason}"
+            raise request.error(kind_of_error, reason)
         return Reply(response.status_code, response.headers, body, is_foreign)
 
 

@@ -144,7 +144,8 @@ async def test_only_the_registry_is_believed_unseen(way: str) -> None:
         else:
             with pytest.raises(RegistryUntrustedError, match="certificate that is not trusted") as refused:
                 await read(way, server, **settings)
-            assert (way == "redirect") == ("redirects to a server" in str(refused.value))
+            assert (way == "redirect") == ("redirects to a server that" in str(refused.value))
+            assert (way == "token server") == ("has a token server that" in str(refused.value))
             assert (way != "redirect") == (other.netloc in str(refused.value))
     assert [] == other.asked
 
