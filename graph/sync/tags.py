@@ -12,6 +12,7 @@ from functools import partial
 
 from graph.errors import (
     ContentError,
+    DigestMismatchError,
     DoubtfulListError,
     RegistryError,
     RegistryUnknownError,
@@ -24,6 +25,9 @@ from graph.sync.content import MAX_TASKS, Batch
 from graph.sync.flight import drain
 from graph.sync.look import HEAD_REFUSALS, Look
 from graph.sync.plan import Question, is_refusal_known, is_seen_since, needs_manifest, question_of
+
+# Why what a HEAD named is no artifact.
+_NOT_NAMED = frozenset({RegistryUnknownError.code, DigestMismatchError.code})
 
 
 class InCatalog(Enum):
@@ -233,15 +237,15 @@ async def _get_tag(
 
 
 async def _get_news(look: Look, batch: Batch, tags: dict[TagName, Digest | Failure]) -> None:
-    """Get what a HEAD named and nobody has; by tag where the registry does not know its own digest."""
+    """Get what a HEAD named and nobody has; by tag where the registry does not know its own digest, or gives
+    other bytes for it."""
     named = {name: digest for name, digest in tags.items() if not isinstance(digest, Failure)}
     wanted = [digest for digest in named.values() if needs_manifest(look.known.artifacts.get(digest))]
     await batch.get(wanted, Discovery.TAG)
     unknown = {
         digest
         for digest in wanted
-        if (failure := batch.artifacts[digest].failure) is not None
-        and failure.code == RegistryUnknownError.code
+        if (failure := batch.artifacts[digest].failure) is not None and failure.code in _NOT_NAMED
     }
     for digest in unknown:
         del batch.artifacts[digest]
@@ -252,8 +256,8 @@ async def _get_news(look: Look, batch: Batch, tags: dict[TagName, Digest | Failu
 async def _get_tags(
     look: Look, batch: Batch, tags: dict[TagName, Digest | Failure], left: deque[TagName]
 ) -> None:
-    """Get each, one after the other: there are few."""
     while left:
         if batch.is_full:
             await batch.flush()
-        await _get_tag(look, batch, tags, left, left.popleft())
+        get = partial(_get_tag, look, batch, tags, left)
+        await drain(left, get, at_once=MAX_TASKS, until=lambda: batch.is_full)

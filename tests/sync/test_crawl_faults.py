@@ -552,13 +552,17 @@ async def test_a_child_that_lies_about_its_digest(rig: Rig) -> None:
     assert [] == rig.recount()
 
 
-async def test_a_head_that_lies_about_its_digest(rig: Rig) -> None:
+@pytest.mark.parametrize("body", [None, b"<html>", image("other").data])
+async def test_a_head_that_lies_about_its_digest(rig: Rig, body: bytes | None) -> None:
     """A digest that a HEAD makes up is not believed: the tag is fetched, and its bytes tell."""
     built = push(rig.registry, "web", image("a"), "v1")
     await rig.crawl()
-    lie = ("Docker-Content-Digest", "sha256:" + "0" * 64)
+    made_up = "sha256:" + "0" * 64
+    lie = ("Docker-Content-Digest", made_up)
 
     def lying(request: Request) -> Answer | None:
+        if body is not None and request.path == manifest_path("web", made_up):
+            return Answer(200, (("Content-Type", OCI_MANIFEST), lie), body)
         is_head = request.method == "HEAD" and request.path == manifest_path("web", "v1")
         return Answer(200, (("Content-Type", "application/json"), lie)) if is_head else None
 
