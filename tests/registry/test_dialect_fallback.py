@@ -75,6 +75,32 @@ async def test_one_repository_that_the_vendor_does_not_know(dialect: str) -> Non
     assert before == client.capabilities
 
 
+@pytest.mark.parametrize(
+    ("dialect", "url"),
+    [
+        ("docker-hub", "https://docker.io"),
+        ("gitea", "https://codeberg.org"),
+        ("harbor", "https://demo.goharbor.io"),
+        ("quay", "https://quay.io"),
+    ],
+)
+async def test_one_repository_of_the_vendor_itself(dialect: str, url: str) -> None:
+    """Where the host is the vendor's own, its API is there, though it does not know the first."""
+    registry = DOUBLES[dialect].make()
+    push(registry, WEB, image("web"), "v1")
+    push(registry, ODD, image("odd"), "v1")
+    registry.faults = faults_of(dialect)
+
+    async with connect(registry, url=url) as client:
+        before = dict(client.capabilities)
+        assert ["v1"] == await tags_of(client, ODD)
+        registry.requests.clear()
+        assert ["v1"] == await tags_of(client, WEB)
+
+    assert not registry.requests[0].path.startswith(f"/v2/{WEB}")
+    assert before == client.capabilities
+
+
 @pytest.mark.parametrize("dialect", OWN_TAGS)
 async def test_the_vendor_answers_late(dialect: str) -> None:
     """What was concluded while the first list of the vendor was under way is taken back when it comes."""

@@ -37,7 +37,6 @@ from graph.registry.tokens import TokenCache, TokenKey
 from graph.registry.wire import Login, Request
 from graph.settings import RegistrySettings
 
-_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 _URL = "https://registry-1.docker.io"
 _API = "https://hub.docker.com"
 
@@ -59,6 +58,9 @@ class DockerHubDialect(OciDialect):
         Capability.EVENTS: CapabilityState.SUPPORTED,
     }
     counts_pulls = True
+    known_hosts = frozenset(
+        {"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"}
+    )
 
     def __init__(self, settings: RegistrySettings) -> None:
         super().__init__(settings)
@@ -68,13 +70,13 @@ class DockerHubDialect(OciDialect):
     @classmethod
     def speaks_at(cls, host: str) -> bool:
         """Docker's names for its own registry."""
-        return host in _HOSTS
+        return host in cls.known_hosts
 
     @property
     def url(self) -> str:
         """Where the registry answers, whichever of its names the settings have."""
         host = host_of(self.settings.url.partition("://")[2])
-        return _URL if host in _HOSTS else self.settings.url
+        return _URL if host in self.known_hosts else self.settings.url
 
     def open_signer(self, api: str, identity: IdentitySource, clock: Clock) -> Signer | None:
         """A token of the API for the login of the registry."""
@@ -125,7 +127,7 @@ class DockerHubDialect(OciDialect):
         plain = reader.pages(self.tags(repository))
         if repository.count("/") != 1:
             return plain  # no name of a repository here; the registry says so in its own way
-        return fall_back(reader, reader.pages(self.own_tags(repository)), plain, _LOST)
+        return fall_back(reader, reader.pages(self.own_tags(repository)), plain, self.may_lack(_LOST))
 
 
 def _parse_tag(item: Any) -> ListedTag:

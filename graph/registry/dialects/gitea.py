@@ -103,7 +103,7 @@ class GiteaDialect(OciDialect):
         if not self._has_login:
             return plain
         own = self._own_tags(reader, repository)
-        return fall_back(reader, own, plain, _LOST, is_guess=self.is_guess)
+        return fall_back(reader, own, plain, self.may_lack(_LOST), is_guess=self.is_guess)
 
     async def list_manifests(
         self, reader: Reader, repository: RepositoryName

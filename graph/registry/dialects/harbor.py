@@ -106,7 +106,8 @@ class HarborDialect(OciDialect):
         """The repositories of the projects of the settings, else of every project that we may see."""
         if not self.settings.namespaces:
             own, plain = self.repositories(None), self.catalog()
-            async for page in read_with_fallback(reader, own, plain, _LOST, is_guess=self.is_guess):
+            lost = self.may_lack(_LOST)
+            async for page in read_with_fallback(reader, own, plain, lost, is_guess=self.is_guess):
                 yield page
         for project in self.settings.namespaces:
             async for page in reader.pages(self.repositories(project)):
@@ -123,7 +124,8 @@ class HarborDialect(OciDialect):
         told: set[TagName] = set()
         is_own = True
         own, plain = self.own_tags(repository), self.tags(repository)
-        async for page in read_with_fallback(reader, own, plain, _LOST, is_guess=self.is_guess):
+        lost = self.may_lack(_LOST)
+        async for page in read_with_fallback(reader, own, plain, lost, is_guess=self.is_guess):
             yield page
             told.update(tag.name for tag in page)
             is_own = is_own and all(tag.digest is not None for tag in page)

@@ -36,7 +36,7 @@ class OciDialect:
     }
 
     known_hosts: Collection[str] = ()
-    """Where it is known to be spoken, of those dialects that are guessed by the name of a host."""
+    """The vendor's own, where nothing has to be found out."""
     apis: Sequence[str] = ()
     counts_pulls = False
 
@@ -46,8 +46,15 @@ class OciDialect:
     @property
     def is_guess(self) -> bool:
         """Whether nothing but the name of the host says that this dialect is spoken there."""
-        host = host_of(self.settings.url.partition("://")[2])
-        return self.settings.dialect == AUTOMATIC_DIALECT and host not in self.known_hosts
+        return self.settings.dialect == AUTOMATIC_DIALECT and not self._is_known
+
+    @property
+    def _is_known(self) -> bool:
+        return host_of(self.settings.url.partition("://")[2]) in self.known_hosts
+
+    def may_lack(self, capabilities: Collection[Capability]) -> Collection[Capability]:
+        """Which of these a registry may turn out to lack: none where it is the vendor's own."""
+        return () if self._is_known else capabilities
 
     @property
     def url(self) -> str:

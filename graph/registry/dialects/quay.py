@@ -94,7 +94,8 @@ class QuayDialect(OciDialect):
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with what they name, page by page."""
         own, plain = self.own_tags(repository), self.tags(repository)
-        return read_with_fallback(reader, own, plain, _LOST, is_guess=self.is_guess)
+        lost = self.may_lack(_LOST)
+        return read_with_fallback(reader, own, plain, lost, is_guess=self.is_guess)
 
 
 def _name_of(item: Any) -> str:
