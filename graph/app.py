@@ -33,7 +33,7 @@ from graph.schema.definition import build_schema
 from graph.schema.execution import execute
 from graph.settings import RegistrySettings, Settings
 from graph.store.changes import ConfiguredRegistry
-from graph.store.engine import Store, open_store
+from graph.store.engine import Store, open_store, view_store
 from graph.store.observations import set_registries
 from graph.store.registries import load_registries, load_registry_statuses
 from graph.store.rows import RegistryRow
@@ -229,10 +229,10 @@ async def answer(
 ) -> dict[str, Any]:
     """The response map of one query, from what is stored and nothing else.
 
-    The registries are those of the store: none has to be in the settings. Raises StoreError when the store
-    cannot be opened.
+    The registries are those of the store: none has to be in the settings. Raises InputError where there is no
+    store, StoreError when it cannot be opened.
     """
-    store = open_store(settings.store)
+    store = view_store(settings.store)
     try:
         async with store.snapshot() as snapshot:
             rows = await snapshot.read(load_registries, Visibility.everything())

@@ -25,6 +25,7 @@ from graph.errors import (
     ServerError,
     ServerUnreachableError,
     SettingsError,
+    StoreError,
 )
 from graph.oci.reference import RegistryName, parse_registry_name
 from graph.process import tune_process
@@ -102,7 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"ocigraph: {problem}", file=sys.stderr)
         sys.exit(error.exit_code)
     except GraphError as error:
-        print(f"ocigraph: {error} [{error.code}]", file=sys.stderr)
+        store = f"store {error.store}: " if isinstance(error, StoreError) and error.store else ""
+        print(f"ocigraph: {store}{error} [{error.code}]", file=sys.stderr)
         sys.exit(error.exit_code)
 
 
@@ -256,14 +258,15 @@ def query(
     values = _read_variables(variables)
     settings = load_settings({"store": store, "token_file": token_file}, file)
     if url is None:
-        if "://" not in settings.store and not Path(settings.store).exists():
-            raise InputError(f"there is no store at {settings.store}; make one with `ocigraph sync URL`")
         response = asyncio.run(answer(settings, document, values, operation))
     else:
         asked = {"query": document, "variables": values, "operationName": operation}
         response = _ask_server(url, settings.read_token(), asked)
     print(json.dumps(response, indent=2, ensure_ascii=False))
     if response.get("errors"):
+        codes = [error.get("extensions", {}).get("code") for error in response["errors"]]
+        if url is None and StoreError.code in codes:
+            print(f"ocigraph: the store is {settings.store}", file=sys.stderr)
         raise typer.Exit(1)
 
 

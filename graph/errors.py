@@ -341,6 +341,9 @@ class StoreError(GraphError):
     code = "STORE_ERROR"
     exit_code = 5
 
+    store: str | None = None
+    """Which; not in the text, since clients see that, and where a store is kept is the operator's affair."""
+
 
 class StoreBusyError(StoreError):
     """The store is locked by somebody else."""

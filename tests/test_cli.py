@@ -4,6 +4,7 @@ import base64
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -165,7 +166,45 @@ def test_verify_of_what_is_no_store(tmp_path: Path) -> None:
     answer = run("verify", "--store", str(file))
 
     assert 5 == answer.returncode
+    assert f"ocigraph: store {file}: " in answer.stderr
     assert "STORE_ERROR" in answer.stderr
+
+
+@pytest.mark.parametrize("name", ["query", "verify", "sync", "serve"])
+def test_a_database_of_somebody_else(tmp_path: Path, name: str) -> None:
+    """No command makes a store of it or reads it as one; which file that was is told."""
+    file = tmp_path / "notes.db"
+    with sqlite3.connect(file) as db:
+        db.execute("CREATE TABLE notes (text)")
+    db.close()
+    before = file.read_bytes()
+    arguments = {"query": ["{ __typename }"], "verify": []}.get(name, ["http://127.0.0.1:9"])
+    answer = run(name, *arguments, "--store", str(file))
+
+    assert (5, before) == (answer.returncode, file.read_bytes())
+    assert f"ocigraph: store {file}: " in answer.stderr
+    assert "none of ocigraph's" in answer.stderr
+
+
+def test_a_store_that_is_damaged(store: str) -> None:
+    """An answer does not name the store, since clients of a server read such; the command does."""
+    break_counter(store)
+    with sqlite3.connect(store) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        rows = db.execute("SELECT rootpage FROM sqlite_master WHERE tbl_name = 'blob' AND rootpage > 0")
+        damaged = [page for (page,) in rows]
+    db.close()
+    data = bytearray(Path(store).read_bytes())
+    for page in damaged:
+        data[(page - 1) * 4096 : page * 4096] = bytes(4096)
+    Path(store).write_bytes(data)
+
+    answer = run("query", f'{{ layers(digests: ["sha256:{0:064}"]) {{ size }} }}', "--store", store)
+
+    (error,) = json.loads(answer.stdout)["errors"]
+    assert (1, "STORE_ERROR") == (answer.returncode, error["extensions"]["code"])
+    assert store in answer.stderr
+    assert store not in answer.stdout
 
 
 def settings_told_by(*arguments: str) -> list[str]:

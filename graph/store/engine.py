@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from graph.errors import InputError, StoreError, TimeLimitError
 from graph.settings import STORE_ENGINES
 from graph.store import sqlite
-from graph.store.migrations import check, migrate
+from graph.store.migrations import check, migrate, refuse_foreign
 from graph.store.threads import done, finished, submit, tell
 from graph.store.write_queue import MAX_WEIGHT, WriteQueue
 
@@ -45,22 +45,26 @@ def open_store(url: str, *, monotonic: Callable[[], float] = time.monotonic) -> 
     `url` is a path, `sqlite:///path`, or `:memory:` for one that is gone when it is closed. Deadlines are
     compared with `monotonic`, in seconds.
 
-    Raises StoreOutdatedError if a newer version of this program wrote it.
+    Raises StoreOutdatedError if a newer version of this program wrote it, StoreError if somebody else did:
+    what is no store of ours stays as it is.
     """
     directory = None
     path = _path_of(url)
-    if path is None:
-        # A file, not SQLite's own in-memory kind: that one has no write-ahead log, so readers and the
-        # writer would behave otherwise than they do for real.
-        directory = tempfile.TemporaryDirectory(prefix="ocigraph-")
-        path = Path(directory.name) / "store.sqlite3"
-    elif not path.parent.is_dir():
-        raise StoreError(f"cannot open the store {path}: there is no directory {path.parent}")
+    with _translated(url):
+        if path is None:
+            # A file, not SQLite's own in-memory kind: that one has no write-ahead log, so readers and the
+            # writer would behave otherwise than they do for real.
+            directory = tempfile.TemporaryDirectory(prefix="ocigraph-")
+            path = Path(directory.name) / "store.sqlite3"
+        elif not path.parent.is_dir():
+            raise StoreError(f"it cannot be opened: there is no directory {path.parent}")
+        refuse_foreign(sqlite.read_schema(path))
     store = Store(
         sqlite.create_writer(path, is_private=directory is not None),
         sqlite.create_readers(path, MAX_SNAPSHOTS),
         monotonic,
         directory,
+        name=url,
     )
     try:
         with store.transaction() as db:
@@ -71,23 +75,46 @@ def open_store(url: str, *, monotonic: Callable[[], float] = time.monotonic) -> 
     return store
 
 
+def view_store(url: str) -> "Store":
+    """Open a store that exists, to read it only; neither it nor its directory need be writable.
+
+    Raises InputError if there is no store, StoreOutdatedError if a newer version of this program wrote it,
+    StoreError if an older one did or somebody else.
+    """
+    path = _find(url)
+    with _translated(url):
+        # What would write gets connections that refuse to.
+        engines = sqlite.create_viewers(path, 1), sqlite.create_viewers(path, MAX_SNAPSHOTS)
+        refuse_foreign(sqlite.read_schema(path))
+    store = Store(*engines, time.monotonic, None, name=url)
+    try:
+        with store.transaction() as db:
+            check(db)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
 @contextmanager
 def inspect_store(url: str) -> Iterator[Connection]:
     """Give one view of a store that exists, in the calling thread; no writer waits for it.
 
-    Nothing is written: a store that is not up to date is refused. Raises InputError if there is no store,
-    StoreOutdatedError if a newer version of this program wrote it, StoreError if an older one did.
+    Nothing is written: a store that is not up to date is refused. Raises what `view_store` raises.
     """
+    store = view_store(url)
+    try:
+        with store.transaction() as db:
+            yield db
+    finally:
+        store.close()
+
+
+def _find(url: str) -> Path:
     path = _path_of(url)
     if path is None or not path.is_file():
         raise InputError(f"there is no store at {path or url}; make one with `ocigraph sync URL`")
-    readers = sqlite.create_readers(path, 1)
-    try:
-        with _translated(), readers.connect() as db:
-            check(db)
-            yield db
-    finally:
-        readers.dispose()
+    return path
 
 
 def _path_of(url: str) -> Path | None:
@@ -113,7 +140,11 @@ class Store:
         readers: Engine,
         monotonic: Callable[[], float],
         directory: "tempfile.TemporaryDirectory[str] | None",
+        *,
+        name: str,
     ) -> None:
+        """`name` is what its errors call it."""
+        self._name = name
         self._writer = writer
         self._readers = readers
         self._monotonic = monotonic
@@ -135,7 +166,7 @@ class Store:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Hold the one write transaction in the calling thread, for programs that have no event loop."""
-        with _translated(), self._writer.begin() as db:
+        with _translated(self._name), self._writer.begin() as db:
             yield db
 
     async def write(
@@ -174,7 +205,9 @@ class Store:
 
         `deadline` is on the clock the store was opened with; reads raise TimeLimitError from then on.
         """
-        snapshot = Snapshot(self._readers, self._read_threads, self._seats, self._monotonic, deadline)
+        snapshot = Snapshot(
+            self._name, self._readers, self._read_threads, self._seats, self._monotonic, deadline
+        )
         try:
             yield snapshot
         finally:
@@ -186,6 +219,7 @@ class Snapshot:
 
     def __init__(
         self,
+        store: str,
         readers: Engine,
         threads: ThreadPoolExecutor,
         seats: asyncio.Semaphore,
@@ -193,6 +227,7 @@ class Snapshot:
         deadline: float | None,
     ) -> None:
         self.statements: list[str] = []  # every SQL statement sent, in order
+        self._store = store
         self._readers = readers
         self._threads = threads
         self._seats = seats
@@ -216,7 +251,7 @@ class Snapshot:
         """
 
         def run() -> T:
-            with _translated():
+            with _translated(self._store):
                 self._check_deadline()
                 return function(self._begin(), *args, **kwargs)
 
@@ -324,12 +359,18 @@ class Snapshot:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """The one seam where the driver's exceptions become ours."""
+def _translated(store: str) -> Iterator[None]:
+    """The one seam where the driver's exceptions become ours, which know of which store they are."""
     try:
         yield
+    except StoreError as error:
+        error.store = store
+        raise
     except (DBAPIError, sqlite3.Error) as error:
-        raise sqlite.translate_error(error) from error
+        translated = sqlite.translate_error(error)
+        if isinstance(translated, StoreError):
+            translated.store = store
+        raise translated from error
 
 
 def _record_statement(db: Connection, _cursor: Any, statement: str, *_: Any) -> None:

@@ -4,8 +4,10 @@ Rules of this file: it knows the driver and the engine's settings, and no table.
 reason. Every error of the driver leaves the store through `translate_error`.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +79,62 @@ def create_readers(path: Path, size: int) -> Engine:
     return _create(path, _READER, "BEGIN", size)
 
 
-def _create(path: Path, pragmas: tuple[str, ...], begin: str, size: int) -> Engine:
+def create_viewers(path: Path, size: int) -> Engine:
+    """Return an engine of up to `size` connections to a store that is there, and may be on a disk that is not
+    to be written to.
+
+    Raises StoreError where its log can be read by who may write there only.
+    """
+    mode = "rw"
+    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+        # Beside a store that somebody has open there is an index of its log, which can be read. Where there
+        # is none SQLite would make one; only what cannot change can do without (sqlite.org, wal.html).
+        mode = "ro" if _beside(path, "-shm").exists() or os.access(path.parent, os.W_OK) else "immutable"
+        if mode == "immutable" and _size_of(_beside(path, "-wal")):
+            raise StoreError(
+                f"{_beside(path, '-wal')} has changes of the store that only who may write there can read"
+            )
+    return _create(path, _READER, "BEGIN", size, mode=mode)
+
+
+def read_schema(path: Path) -> set[str]:
+    """The names of the tables in the file, which stays as it is; none where there is no file or an empty one.
+
+    Raises sqlite3.Error for a file that is no database.
+    """
+    if not _size_of(path):
+        return set()
+    # Opened in the usual way, the log of a database that somebody else made would be put into it in passing.
+    # One that was being written when its process died is put in order first, as by whoever opens it.
+    mode = "rw" if _size_of(_beside(path, "-journal")) else "immutable"
+    if _size_of(_beside(path, "-wal")):
+        mode = "ro"
+    with closing(sqlite3.connect(_uri_of(path, mode), uri=True)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _uri_of(path: Path, mode: str) -> str:
+    query = "immutable=1" if mode == "immutable" else f"mode={mode}"
+    return f"{path.absolute().as_uri()}?{query}"
+
+
+def _create(path: Path, pragmas: tuple[str, ...], begin: str, size: int, *, mode: str = "rwc") -> Engine:
+    address = _uri_of(path, mode)
+
     def connect() -> sqlite3.Connection:
         # isolation_level None: the driver begins nothing by itself. check_same_thread off: a connection
         # goes from thread to thread, one at a time; the engine that hands it out sees to that.
-        return sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        return sqlite3.connect(
+            address, uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
 
     engine = create_engine(
         "sqlite://", creator=connect, poolclass=QueuePool, pool_size=size, max_overflow=0, pool_use_lifo=True

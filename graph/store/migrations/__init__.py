@@ -5,6 +5,8 @@ release; `tables.py` says where the last step leads, and a test compares the two
 environment is `steps.py` and `env.py`.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import Connection, String, column, inspect, select, table
 
 from graph.errors import StoreError
@@ -12,6 +14,17 @@ from graph.errors import StoreError
 # Where `versions/` leads. Known here so that a store that is there already is opened without Alembic, a tenth
 # of a server's memory: hence the imports within functions.
 LAST_STEP = "0001"
+
+# By these a store is told from any other database, at whatever step it is.
+_OURS = frozenset({"alembic_version", "manifest_layer", "repository_blob"})
+
+
+def refuse_foreign(tables: Collection[str]) -> None:
+    """Raise StoreError if a database with these tables is somebody else's; without any it may become ours."""
+    if tables and not set(tables) >= _OURS:
+        raise StoreError(
+            "it is a database, but none of ocigraph's: it is left as it is; give another path for the store"
+        )
 
 
 def migrate(db: Connection) -> None:
@@ -36,9 +49,7 @@ def check(db: Connection) -> None:
     from graph.store.migrations import steps
 
     steps.refuse_unknown(db)
-    raise StoreError(
-        "the store is not at the step of this version; `ocigraph serve` or `sync` brings it there"
-    )
+    raise StoreError("it is not as this version writes it; `ocigraph serve` or `sync` brings it up to date")
 
 
 def _is_at_last_step(db: Connection) -> bool:
