@@ -12,15 +12,25 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLError
 
-from graph.errors import GraphError, InvalidQueryError, RegistryError, TooManyTokensError
+from graph.errors import (
+    GraphError,
+    InvalidQueryError,
+    QueryTooDeepError,
+    RegistryError,
+    TooManyTokensError,
+)
 
 logger = logging.getLogger("graph.schema")
 
 INTERNAL = "INTERNAL"
 INTERNAL_MESSAGE = "something went wrong here; the server's log has the cause"
 
-# How graphql-core's parser says that a document has too many tokens; it gives no other sign.
-_TOO_MANY_TOKENS = "Document contains more than"
+# How graphql-core's parser says that a document has too many tokens, and that it is nested more deeply than
+# it can follow: some 200 levels. It gives no other sign.
+_TOO_MUCH = {
+    "Syntax Error: Document contains more than": TooManyTokensError.code,
+    "Syntax Error: Document is nested too deeply": QueryTooDeepError.code,
+}
 
 
 def recalled(code: str | None, message: str | None) -> GraphQLError:
@@ -63,8 +73,8 @@ def _extensions_of(error: GraphQLError) -> dict[str, Any] | None:
         # With a path and no cause: the executor itself, about a value that does not fit the schema. What it
         # says of the value of an argument, a null where none may be, has its place in the query there.
         return None
-    is_long = error.message.startswith(f"Syntax Error: {_TOO_MANY_TOKENS}")
-    return {"code": TooManyTokensError.code if is_long else InvalidQueryError.code}
+    excess = (code for text, code in _TOO_MUCH.items() if error.message.startswith(text))
+    return {"code": next(excess, InvalidQueryError.code)}
 
 
 def _cause_of(error: GraphQLError) -> Exception | None:

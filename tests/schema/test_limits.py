@@ -32,6 +32,9 @@ LEVELS = "registry { repositories { nodes { ", " } } }"
 
 REFUSED = {
     "depth": ("{ " + LEVELS[0] * 7 + "name" + LEVELS[1] * 7 + " }", "QUERY_TOO_DEEP"),
+    "depth that no parser follows": ("{ " + "a { " * 400 + "b" + " }" * 400 + " }", "QUERY_TOO_DEEP"),
+    "depth of fragments": ("{ " + "... { " * 400 + "__typename" + " }" * 400 + " }", "QUERY_TOO_DEEP"),
+    "depth of a value": ("{ layers(digests: " + "[" * 800 + "]" * 800 + ") { size } }", "QUERY_TOO_DEEP"),
     "aliases": ("{ " + times(51, "a#: registry { name }") + " }", "TOO_MANY_ALIASES"),
     "aliases in fragments": (
         "{ ...F ...G } fragment F on Query { " + times(26, "a#: registry { ...N }") + " } "
