@@ -8,6 +8,7 @@ and not by Strawberry's own view, which answers everything with 200 and `applica
 
 import asyncio
 import hmac
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from graph.schema.context import Context
 
 RESPONSE_TYPE = "application/graphql-response+json"
 LEGACY_TYPE = "application/json"
+
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 # Seconds in which a request's body must have arrived: the largest has 2 MiB.
 BODY_SECONDS = 10.0
@@ -74,12 +77,30 @@ def pick_response_type(accept: str | None) -> str:
 
     One that says nothing gets what every client understands. Raises RequestError with status 406.
     """
-    ranges = {part.split(";")[0].strip().lower() for part in (accept or "*/*").split(",")}
-    if RESPONSE_TYPE in ranges:
+    weights = _weigh(accept or "*/*")
+    newer, older = (_weight_of(each, weights) for each in (RESPONSE_TYPE, LEGACY_TYPE))
+    if newer > 0 and (older == 0 or RESPONSE_TYPE in weights and newer >= older):
         return RESPONSE_TYPE
-    if ranges & {LEGACY_TYPE, "application/*", "*/*"}:
+    if older > 0:
         return LEGACY_TYPE
     raise RequestError(406, f"answers are {RESPONSE_TYPE} or {LEGACY_TYPE}")
+
+
+def _weigh(accept: str) -> dict[str, float]:
+    """The media ranges of an `Accept` with their weights (RFC 9110, 12.5.1); 0 is what will not do."""
+    weights: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        media_range, *parameters = (each.strip() for each in part.split(";"))
+        weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        value = float(weight) if _WEIGHT.fullmatch(weight) else 1.0
+        weights[media_range] = max(value, weights.get(media_range, 0.0))
+    return weights
+
+
+def _weight_of(media_type: str, weights: Mapping[str, float]) -> float:
+    """That of the range which fits it most closely."""
+    fitting = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((weights[each] for each in fitting if each in weights), 0.0)
 
 
 async def _read_body(request: Request, limit: int) -> bytes:
@@ -140,7 +161,7 @@ async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
 
 def is_for_page(request: Request) -> bool:
     """Whether a browser opens the address, rather than a client that asks a query."""
-    accepts_html = "text/html" in request.headers.get("accept", "")
+    accepts_html = _weigh(request.headers.get("accept", "")).get("text/html", 0.0) > 0
     return request.method == "GET" and accepts_html and "query" not in request.query_params
 
 

@@ -155,6 +155,13 @@ async def test_answers_are_private_and_tell_their_age() -> None:
         (JSON, JSON),
         (RESPONSE_JSON, RESPONSE_JSON),
         (f"{RESPONSE_JSON}; charset=utf-8, {JSON};q=0.9", RESPONSE_JSON),
+        (f"{RESPONSE_JSON};q=0.9, {JSON}", JSON),
+        (f"{RESPONSE_JSON}, {JSON}", RESPONSE_JSON),
+        (f"{RESPONSE_JSON};q=0, */*", JSON),
+        (f"{JSON};q=0, */*", RESPONSE_JSON),
+        (f"{JSON} ; Q=0.001, text/html", JSON),
+        (f"{JSON};q=none", JSON),
+        ("*/*;q=0, application/*", JSON),
     ],
 )
 def test_media_type_of_the_answer(accept: str | None, expected: str) -> None:
@@ -162,10 +169,20 @@ def test_media_type_of_the_answer(accept: str | None, expected: str) -> None:
     assert expected == pick_response_type(accept)
 
 
-def test_media_type_nobody_has() -> None:
-    """A client that accepts neither is told so with 406."""
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/css",
+        f"{JSON};q=0",
+        f"{JSON};q=0.000, {RESPONSE_JSON};q=0",
+        "*/*;q=0",
+        f"application/*;q=0, */*, {RESPONSE_JSON}; q=0",
+    ],
+)
+def test_media_type_nobody_has(accept: str) -> None:
+    """A client that accepts neither, which a weight of 0 says too, is told so with 406."""
     with pytest.raises(RequestError) as caught:
-        pick_response_type("text/css")
+        pick_response_type(accept)
     assert 406 == caught.value.status
 
 
