@@ -72,7 +72,7 @@ class InvalidReferenceError(InputError):
 
 
 class InvalidNameError(InputError):
-    """The name of a registry, repository or tag breaks a rule of the distribution specification."""
+    """The name of a registry, namespace, repository or tag breaks a rule of the specification."""
 
     code = "INVALID_NAME"
 

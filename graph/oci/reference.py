@@ -104,6 +104,17 @@ def parse_repository_name(text: str) -> RepositoryName:
     return RepositoryName(text)
 
 
+def parse_name_prefix(text: str) -> str:
+    """Text that the name of a repository may start with.
+
+    Raises InvalidNameError, with the rule that every such name would break.
+    """
+    # Where it ends in the middle of a part, or behind what joins two, a letter makes it a name.
+    if text and not (_REPOSITORY.fullmatch(text) or _REPOSITORY.fullmatch(f"{text}x")):
+        raise InvalidNameError(f"no repository's name starts with {text!r}: {_broken_rule(f'{text}x')}")
+    return text
+
+
 def complete_name(registry: RegistryName | None, name: str) -> str:
     """The name that is meant by one that a person typed: at Docker Hub, told by its own names, what has no
     namespace is an official image, and `nginx` is `library/nginx`, as docker has it.

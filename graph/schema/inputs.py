@@ -147,7 +147,7 @@ class RepositoryFilter:
     changed_before: datetime | None = strawberry.field(description="They last changed before this moment.")
 
     def to_store(self) -> filters.RepositoryFilter:
-        """The same in the store's words. Raises InvalidFilterError."""
+        """The same in the store's words. Raises InvalidFilterError and InvalidNameError."""
         return filters.RepositoryFilter(
             self.name, self.name_prefix, self.namespace, self.changed_since, self.changed_before
         )

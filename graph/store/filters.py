@@ -1,6 +1,7 @@
 """What a list can be narrowed to and sorted by.
 
-Rules of this file: values only. A filter is checked when it is made, so a filter that exists can be asked.
+Rules of this file: values only. A filter is checked when it is made, so a filter that exists can be asked;
+what is wrong is told by the names that those who ask GraphQL gave it.
 Ranges include their lower end and leave out their upper one for times
 (`created_since` ≤ t < `created_before`), and include both ends for sizes. None is no restriction.
 """
@@ -14,6 +15,7 @@ from typing import Generic, TypeVar
 from graph.errors import InvalidFilterError
 from graph.oci.liveness import Untagged
 from graph.oci.manifest import ArtifactKind
+from graph.oci.reference import parse_name_prefix, parse_repository_name
 
 # Characters of a pattern, a prefix, a namespace or a text to search for: one more than the longest name
 # (255, what distribution accepts), so that a whole name with one wildcard still fits.
@@ -97,10 +99,16 @@ class RepositoryFilter:
     changed_before: datetime | None = None
 
     def __post_init__(self) -> None:
-        """Raise InvalidFilterError if it is too long or contradicts itself."""
+        """Raise InvalidFilterError if it is too long or contradicts itself, InvalidNameError for what is no
+        namespace, or starts no name.
+        """
         _check_text("name", self.name, MAX_PATTERN_LENGTH)
-        _check_text("name_prefix", self.name_prefix, MAX_PATTERN_LENGTH)
+        _check_text("namePrefix", self.name_prefix, MAX_PATTERN_LENGTH)
         _check_text("namespace", self.namespace, MAX_PATTERN_LENGTH)
+        if self.name_prefix is not None:
+            parse_name_prefix(self.name_prefix)
+        if self.namespace is not None:
+            parse_repository_name(self.namespace)  # which is what it may be called
         _check_times("changed", self.changed_since, self.changed_before)
 
 
@@ -115,7 +123,7 @@ class TagFilter:
     def __post_init__(self) -> None:
         """Raise InvalidFilterError if it is too long."""
         _check_text("name", self.name, MAX_PATTERN_LENGTH)
-        _check_text("name_prefix", self.name_prefix, MAX_PATTERN_LENGTH)
+        _check_text("namePrefix", self.name_prefix, MAX_PATTERN_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +149,7 @@ class ArtifactFilter:
             _check_choices(name, chosen := getattr(self, name))
             # What is described once for each filter is found again by it.
             object.__setattr__(self, name, None if chosen is None else frozenset(chosen))
-        _check_text("artifact_type", self.artifact_type, MAX_VALUE_LENGTH)
+        _check_text("artifactType", self.artifact_type, MAX_VALUE_LENGTH)
         _check_text("os", self.os, MAX_VALUE_LENGTH)
         _check_text("architecture", self.architecture, MAX_VALUE_LENGTH)
         _check_times("created", self.created_since, self.created_before)
@@ -160,7 +168,7 @@ class LayerFilter:
     def __post_init__(self) -> None:
         """Raise InvalidFilterError if it contradicts itself."""
         if self.shared_by_at_least is not None and not 1 <= self.shared_by_at_least <= MAX_SIZE:
-            raise InvalidFilterError("shared_by_at_least is a number of repositories, 1 or more")
+            raise InvalidFilterError("sharedByAtLeast is a number of repositories, 1 or more")
         _check_sizes(self.size_at_least, self.size_at_most)
 
 
@@ -178,10 +186,10 @@ def check_search(text: str) -> str:
 def check_prefix(prefix: str) -> str:
     """Return the prefix.
 
-    Raises InvalidFilterError if it is too long.
+    Raises InvalidFilterError if it is too long, InvalidNameError if no name starts with it.
     """
     _check_text("prefix", prefix, MAX_PATTERN_LENGTH)
-    return prefix
+    return parse_name_prefix(prefix)
 
 
 def check_artifact_type(text: str) -> str:
@@ -189,7 +197,7 @@ def check_artifact_type(text: str) -> str:
 
     Raises InvalidFilterError if it is too long.
     """
-    _check_text("artifact_type", text, MAX_VALUE_LENGTH)
+    _check_text("artifactType", text, MAX_VALUE_LENGTH)
     return text
 
 
@@ -212,11 +220,11 @@ def _check_times(name: str, since: datetime | None, before: datetime | None) -> 
     if any(moment is not None and moment.utcoffset() is None for moment in (since, before)):
         raise InvalidFilterError(f"a time of {name} lacks its offset from UTC")
     if since is not None and before is not None and since >= before:
-        raise InvalidFilterError(f"{name}_since is not earlier than {name}_before")
+        raise InvalidFilterError(f"{name}Since is not earlier than {name}Before")
 
 
 def _check_sizes(at_least: int | None, at_most: int | None) -> None:
     if any(size is not None and not 0 <= size <= MAX_SIZE for size in (at_least, at_most)):
         raise InvalidFilterError(f"a size is a number of bytes from 0 to {MAX_SIZE}")
     if at_least is not None and at_most is not None and at_least > at_most:
-        raise InvalidFilterError("size_at_least is more than size_at_most")
+        raise InvalidFilterError("sizeAtLeast is more than sizeAtMost")

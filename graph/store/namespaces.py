@@ -60,7 +60,7 @@ def page_namespaces(
 ) -> list[Page[NamespaceRow]]:
     """Return a page of each registry's namespaces, by name, those that start with `prefix`.
 
-    Raises InvalidFilterError if the prefix is too long.
+    Raises what `check_prefix` raises.
     """
     sort = replace(_SORT, within=_range(prefix))
     return read_pages(db, registry_keys, _listing(visibility), _in_registry(visibility), sort, request)

@@ -23,6 +23,7 @@ from graph.oci.reference import (
     ancestors_of,
     format_reference,
     namespace_of,
+    parse_name_prefix,
     parse_reference,
     parse_registry_name,
     parse_repository_name,
@@ -354,3 +355,23 @@ def test_any_text_is_an_address_or_an_input_error(text: str) -> None:
 def test_address_without_a_registry_prints_without_one() -> None:
     """An address that names no registry prints as the name within it."""
     assert "web:v1" == format_reference(None, RepositoryName("web"), TagName("v1"))
+
+
+@pytest.mark.parametrize("prefix", ["", "a", "team/", "team/web-", "a.b_", "a__", "a--"])
+def test_text_that_a_name_may_start_with(prefix: str) -> None:
+    """A prefix may end anywhere in a name."""
+    assert prefix == parse_name_prefix(prefix)
+
+
+@pytest.mark.parametrize("prefix", ["/", "//", "a//", "A", "a b", "-a", "a/.", "a.-", "a___", "é"])
+def test_text_that_no_name_starts_with(prefix: str) -> None:
+    """One that no name can have is refused, with the rule."""
+    with pytest.raises(InvalidNameError, match="no repository's name starts with .*: ."):
+        parse_name_prefix(prefix)
+
+
+@given(repositories, st.integers(0))
+def test_what_a_name_starts_with_is_a_prefix(name: str, end: int) -> None:
+    """Whatever a name starts with is taken."""
+    prefix = name[: end % (len(name) + 1)]
+    assert prefix == parse_name_prefix(prefix)

@@ -2,6 +2,10 @@
 
 import asyncio
 import base64
+import json
+import math
+import re
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,7 @@ from schema_stores import ragged_store
 pytestmark = pytest.mark.anyio
 
 LONG = "x" * 300
+NOON = "2024-01-01T12:00:00Z"
 
 
 def bare(text: str) -> str:
@@ -87,6 +92,11 @@ WRONG_IN_LISTS = [
     ("artifacts(filter: {sizeAtLeast: 2, sizeAtMost: 1})", "INVALID_FILTER"),
     ("layers(filter: {sharedByAtLeast: 0})", "INVALID_FILTER"),
     (f'namespaces(prefix: "{LONG}")', "INVALID_FILTER"),
+    ('namespaces(prefix: "//")', "INVALID_NAME"),
+    ('repositories(filter: {namespace: "A//"})', "INVALID_NAME"),
+    ('repositories(filter: {namespace: "marketing/"})', "INVALID_NAME"),
+    ('repositories(filter: {namespace: ""})', "INVALID_NAME"),
+    ('repositories(filter: {namePrefix: "Team"})', "INVALID_NAME"),
 ]
 
 
@@ -105,6 +115,33 @@ async def test_wrong_input_in_lists(field: str, code: str) -> None:
         assert {"name": "registry.test", "wrong": None} == response["data"]["registry"]
         assert [] == graph.statements
         assert [] == refresher.asked
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        (f'repositories(filter: {{namePrefix: "{LONG}"}})', ["namePrefix"]),
+        (
+            f'repositories(filter: {{changedSince: "{NOON}", changedBefore: "{NOON}"}})',
+            ["changedSince", "changedBefore"],
+        ),
+        (
+            f'artifacts(filter: {{createdSince: "{NOON}", createdBefore: "{NOON}"}})',
+            ["createdSince", "createdBefore"],
+        ),
+        (f'artifacts(filter: {{artifactType: "{LONG}"}})', ["artifactType"]),
+        ("artifacts(filter: {sizeAtLeast: 2, sizeAtMost: 1})", ["sizeAtLeast", "sizeAtMost"]),
+        ("layers(filter: {sharedByAtLeast: 0})", ["sharedByAtLeast"]),
+    ],
+)
+async def test_wrong_input_by_its_name(field: str, names: list[str]) -> None:
+    """What is wrong is called as the one who asks has called it."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(f"{{ registry {{ wrong: {field} {{ totalCount }} }} }}")
+
+    (error,) = response["errors"]
+    assert all(name in error["message"] for name in names)
+    assert "_" not in error["message"]
 
 
 WRONG_BELOW = [
@@ -315,7 +352,7 @@ SCALARS = [
     ("ByteCount", AT_MOST, float("nan"), "INVALID_INPUT"),
     ("ByteCount", AT_MOST, "5", "INVALID_INPUT"),
     ("ByteCount", AT_MOST, True, "INVALID_INPUT"),
-    ("Int", "registry { repositories(first: $value) { totalCount } }", 2**31, "INVALID_QUERY"),
+    ("Int", "registry { layers(filter: {sharedByAtLeast: $value}) { totalCount } }", 2**31, "INVALID_QUERY"),
     ("ArtifactOrder", "registry { artifacts(orderBy: $value) { totalCount } }", "NONE", "INVALID_QUERY"),
 ]
 
@@ -331,20 +368,34 @@ async def test_scalars_in_variables(type: str, field: str, value: object, code: 
         assert [] == graph.statements
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        '{ layers(digests: ["nonsense"]) { size } }',
-        '{ repository(name: "base") { artifact(digest: "sha256:zz") { kind } } }',
-    ],
+DOCUMENTED = re.findall(
+    r"^\| `(Digest|DateTime|ByteCount|Int|ArtifactOrder)` \| `(\w+)` \|$",
+    (Path(__file__).parents[2] / "docs" / "errors.md").read_text(),
+    re.MULTILINE,
 )
-async def test_scalars_in_the_query(text: str) -> None:
-    """A digest that is written in the query is checked with the query."""
-    async with graph_of(ragged_store()) as graph:
-        response = await graph.ask(text)
 
-        assert ["INVALID_DIGEST"] == codes_of(response)
-        assert response["errors"][0]["locations"]
+
+def written(value: object) -> str:
+    """The value as a query writes it."""
+    return value if value == "NONE" else json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    ("type", "field", "value", "code"),
+    [each for each in SCALARS if not isinstance(each[2], float) or math.isfinite(each[2])],
+)
+async def test_scalars_in_the_query(type: str, field: str, value: object, code: str) -> None:
+    """Written in the query it is refused in the same way: all of the request, as docs/errors.md says."""
+    async with graph_of(ragged_store()) as graph:
+        response = await graph.ask(
+            "{ other: registry { name } " + field.replace("$value", written(value)) + " }"
+        )
+
+        assert "data" not in response
+        assert [] == graph.statements
+    assert {code} == set(codes_of(response))
+    assert (type.strip("[]!"), code) in DOCUMENTED
+    assert all(error["locations"] for error in response["errors"])
 
 
 async def test_a_cursor_of_another_list() -> None:
