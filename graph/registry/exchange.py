@@ -46,6 +46,7 @@ from graph.registry.wire import (
     Reply,
     Request,
     explain,
+    is_throttling,
     read_wait,
 )
 
@@ -236,12 +237,12 @@ class Exchange:
     async def _send_token_request(self, request: Request) -> Reply:
         return await self._send(request, request.authorization)
 
-    def _note_throttling(self, reply: Reply, sent_at: float) -> None:
+    def _note_throttling(self, request: Request, reply: Reply, sent_at: float) -> None:
         """Hold every request of this registry back, not only the one that was told to wait."""
         if reply.is_foreign:
             return
         wait = read_wait(reply, self._clock())
-        if reply.status == 429 or (reply.status == 503 and wait is not None):
+        if is_throttling(request, reply) or (reply.status == 503 and wait is not None):
             self._throttle.note_refusal(sent_at, asyncio.get_running_loop().time(), wait)
         else:
             self._throttle.note_answer()
@@ -263,7 +264,7 @@ class Exchange:
             try:
                 async with asyncio.timeout(self._timeout):
                     reply = await self._follow(request, authorization)
-                self._note_throttling(reply, sent_at)
+                self._note_throttling(request, reply, sent_at)
                 if not reply.is_foreign and request.kind is not RequestKind.TOKEN:
                     self._note_allowance(reply)
                 return reply

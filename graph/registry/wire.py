@@ -342,6 +342,14 @@ _ERRORS_BY_STATUS: dict[int, type[RegistryError]] = {
 }
 
 
+def is_throttling(request: Request, reply: Reply) -> bool:
+    """Whether the answer refuses what is too much: Amazon's APIs say so with 400, and GitHub's with 403."""
+    if reply.status == 200:
+        return False
+    told = request.refusal_of(reply) if request.refusal_of is not None else None
+    return (told or _ERRORS_BY_STATUS.get(reply.status)) is RegistryThrottledError
+
+
 def explain(request: Request, reply: Reply, now: datetime) -> RegistryError:
     """The error that an answer other than 200 means: by its status first, then by its codes."""
     codes = error_codes(reply.body)

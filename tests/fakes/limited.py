@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -88,16 +88,31 @@ class Hourly(httpx.AsyncBaseTransport):
 
 
 class Bucket(httpx.AsyncBaseTransport):
-    """Allows `burst` requests at once and one more each second: nginx, Envoy and most gateways do it so."""
+    """Allows `burst` requests at once and one more each second: nginx, Envoy and most gateways do it so.
 
-    def __init__(self, app: SampleRegistry, burst: int) -> None:
+    With a `host` only requests there are limited; `refusal` is what is said to those that are too much.
+    """
+
+    def __init__(
+        self,
+        app: SampleRegistry,
+        burst: int,
+        *,
+        host: str | None = None,
+        refusal: Callable[[], httpx.Response] = lambda: refuse({"Retry-After": "1"}),
+    ) -> None:
         self.answered: Counter[int] = Counter()
         self.refused: Counter[int] = Counter()
         self._app = httpx.ASGITransport(app)
         self._burst = burst
+        self._host = host
+        self._refusal = refusal
         self._left, self._filled_at = float(burst), 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._host not in (None, request.url.host):
+            await asyncio.sleep(LATENCY)
+            return await self._app.handle_async_request(request)
         now = asyncio.get_running_loop().time()
         self._left = min(self._burst, self._left + (now - self._filled_at) * ALLOWED / 60)
         self._filled_at = now
@@ -105,7 +120,7 @@ class Bucket(httpx.AsyncBaseTransport):
         self._left -= is_allowed
         (self.answered if is_allowed else self.refused)[int(now // 60)] += 1
         await asyncio.sleep(LATENCY)
-        return await self._app.handle_async_request(request) if is_allowed else refuse({"Retry-After": "1"})
+        return await self._app.handle_async_request(request) if is_allowed else self._refusal()
 
 
 def refuse(headers: Mapping[str, str]) -> httpx.Response:
