@@ -1,4 +1,4 @@
-"""Vendors' APIs that refuse what is too much in words of their own: the crawl goes on at the rate they allow."""
+"""Vendors' APIs that refuse too much in words of their own: the crawl goes on at the rate they allow."""
 
 import json
 from collections.abc import Callable
