@@ -56,11 +56,13 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
             page = await anext(pages)
         except StopAsyncIteration:
             break
-        except RegistryUnknownError:
+        except RegistryUnknownError as error:
             # distribution 2.8.2 says this of a repository that holds untagged manifests only, which it names
             # in its catalog all the same.
             if in_catalog is not InCatalog.LISTED:
                 raise
+            if not error.codes:  # not in the words of the specification: is it the registry that says so?
+                await look.upstream.check()
             break
         except DoubtfulListError as error:
             is_doubtful = True
@@ -119,7 +121,8 @@ async def observe_named(
 
     One that was listed with its digest is not asked for. One that HEAD refuses as a GET has before is got
     only where a GET of another has just given what HEAD refused: there a refusal says nothing. A tag that is
-    listed and answers 404 is there and cannot be read; one that is not listed is not there.
+    listed and answers 404 is there and cannot be read; one that is not listed is not there, if the registry
+    answers a ping.
 
     Raises what ends the look, after writing down what came before.
     """
@@ -134,11 +137,14 @@ async def observe_named(
             error = raised
             await batch.salvage(error)
             tags = {name: seen for name, seen in tags.items() if _is_had(look, batch, seen)}
-        for name, seen in tags.items():
-            if not is_listed and isinstance(seen, Failure) and seen.code == RegistryUnknownError.code:
-                look.seen.missing_tags.add(name)
-            else:
-                look.seen.tags[name] = seen
+        gone = set() if is_listed else {name for name, seen in tags.items() if _is_unknown(seen)}
+        try:
+            if gone:
+                await look.upstream.check()
+            look.seen.missing_tags.update(gone)
+        except RegistryError as raised:
+            error = error or raised
+        look.seen.tags.update((name, seen) for name, seen in tags.items() if name not in gone)
         look.seen.artifacts.update(batch.artifacts)
         look.seen.told_tags.update(
             (tag.name, told) for tag in listed if tag.name in tags and (told := told_of(tag)) is not None
@@ -178,6 +184,10 @@ def _is_had(look: Look, batch: Batch, seen: Digest | Failure) -> bool:
     if isinstance(seen, Failure):
         return False
     return seen in batch.artifacts or not needs_manifest(look.known.artifacts.get(seen))
+
+
+def _is_unknown(seen: Digest | Failure) -> bool:
+    return isinstance(seen, Failure) and seen.code == RegistryUnknownError.code
 
 
 def told_of(entry: ListedTag | ListedManifest) -> Told | None:

@@ -6,10 +6,11 @@ of tags that was read earlier never overwrites what was read later; a digest is 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from enum import Enum
 
+from graph.errors import RegistryDeniedError
 from graph.oci.reference import RepositoryName
 from graph.registry.client import FetchedManifest, RegistryClient
 from graph.store.engine import Store
@@ -69,6 +70,14 @@ class Upstream:
             held_until = self.clock() + timedelta(seconds=wait)
             asks_again_at = held_until if asks_again_at is None else max(asks_again_at, held_until)
         return Condition(breaker.state, asks_again_at, allowances)
+
+    async def check(self) -> None:
+        """Nothing, if the registry answers a ping, be it by refusing us; raises RegistryError if not.
+
+        A proxy whose registry is away may answer 404 to whatever it is asked.
+        """
+        with suppress(RegistryDeniedError):
+            await self.client.ping()
 
     @property
     def looks(self) -> int:

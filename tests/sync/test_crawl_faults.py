@@ -164,6 +164,30 @@ async def test_a_repository_of_untagged_manifests_only(rig: Rig) -> None:
     assert [] == rig.recount()
 
 
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_404_in_other_words(rig: Rig, is_away: bool) -> None:
+    """404 of a list without a code of the specification is a proxy's, unless the registry answers a ping."""
+    built = push(rig.registry, "web", image("a"), "v1")
+    await rig.crawl()
+    has_catalog = False
+
+    def answer(request: Request) -> Answer | None:
+        nonlocal has_catalog
+        is_there = not has_catalog or (request.path == "/v2/" and not is_away)
+        has_catalog = has_catalog or request.path == "/v2/_catalog"
+        return None if is_there else Answer(404, body=b"404 page not found")
+
+    rig.registry.faults = answer
+    spent, report = await rig.spend()
+    assert 2 == spent["PING"]
+    if is_away:
+        assert {"REGISTRY_UNKNOWN": 1} == report.trouble_counts
+        assert ({"v1": built}, {built: ""}) == (rig.tags("web"), rig.artifacts("web"))
+    else:
+        assert {} == report.trouble_counts
+        assert {} == rig.tags("web")
+
+
 async def test_tags_null(rig: Rig) -> None:
     """`"tags": null` is an empty list (distribution 2.8.2 after the last tag is gone)."""
     push(rig.registry, "web", image("a"), "v1")

@@ -17,6 +17,7 @@ from graph.errors import (
     UnknownRegistryError,
 )
 from graph.oci.digest import Digest
+from graph.sample import Answer
 from graph.sync.refresh import Refresher
 
 pytestmark = pytest.mark.anyio
@@ -113,6 +114,22 @@ async def test_a_tag_that_has_not_moved(rig: Rig, refresher: Refresher) -> None:
     before = rig.dump()
     assert {"MANIFEST_HEAD": 1} == await rig.cost(refresher.refresh_tag(rig.key, WEB, V1))
     assert before == rig.dump()
+
+
+async def test_a_tag_of_a_registry_that_is_away(rig: Rig, refresher: Refresher) -> None:
+    """404 of a proxy to whatever is asked says nothing of a tag: it is gone only where a ping is answered."""
+    push(rig.registry, "web", image("a"), "v1")
+    await rig.crawl()
+    before = rig.dump()
+    rig.registry.faults = lambda _: Answer(404, body=b"default backend - 404")
+    with pytest.raises(RegistryUnknownError):
+        await refresher.refresh_tag(rig.key, WEB, V1)
+    assert before == rig.dump()
+    rig.registry.faults = {"/v2/": 401, "/v2/web/manifests/v1": 404}
+    spent = await rig.cost(refresher.refresh_tag(rig.key, WEB, V1))
+    assert {"MANIFEST_HEAD": 1, "MANIFEST_GET": 1, "PING": 1} == spent
+    assert {} == rig.tags("web")
+    assert [] == rig.recount()
 
 
 async def test_a_tag_that_has_moved(rig: Rig, refresher: Refresher) -> None:
