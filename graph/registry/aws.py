@@ -12,10 +12,14 @@ from typing import Any
 
 from graph.errors import RegistryDeniedError, SettingsError
 from graph.registry.signer import Send
+from graph.registry.threads import OwnThread
 from graph.registry.wire import Request
 
 # What signing adds to a request; the last only with temporary credentials.
 _SIGNED_HEADERS = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
+
+# Seconds that botocore may take to find credentials: a role of a machine or a program of one's own is asked.
+FINDING_TIMEOUT = 60.0
 
 
 class AwsSigner:
@@ -37,11 +41,16 @@ class AwsSigner:
         self._botocore: Any = botocore
         self._session: Any = botocore.session.Session()
         self._finding = asyncio.Lock()
+        self._thread = OwnThread("ocigraph-aws")
 
     async def sign(self, request: Request, send: Send) -> Sequence[tuple[str, str]]:
         """The headers that sign this request. Raises RegistryDeniedError where there are no credentials."""
-        async with self._finding:
-            credentials = await asyncio.to_thread(self._find)
+        try:
+            async with asyncio.timeout(FINDING_TIMEOUT), self._finding:
+                credentials = await self._thread.run(self._find)
+        except TimeoutError:
+            reason = f"wants credentials of Amazon, and botocore found none within {FINDING_TIMEOUT:g} s"
+            raise request.error(RegistryDeniedError, reason) from None
         if credentials is None:
             raise request.error(RegistryDeniedError, "wants credentials of Amazon, and there are none")
         signed = self._botocore.awsrequest.AWSRequest(

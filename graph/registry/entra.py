@@ -16,6 +16,7 @@ that a challenge names. None of the texts of azure-identity's errors are passed 
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from graph.errors import RegistryDeniedError, SettingsError
@@ -23,6 +24,7 @@ from graph.oci.reference import RegistryName
 from graph.registry.auth import ENTRA_TOKEN_USER, Credentials, Token, grant_request, read_token
 from graph.registry.identity import Identity
 from graph.registry.origin import Origin
+from graph.registry.threads import OwnThread
 from graph.registry.wire import Reply, Request
 
 # Whom the token of Entra ID is for: the registries of all clouds. The audience of Azure Resource Manager,
@@ -66,6 +68,7 @@ class EntraIdentity:
         self._credential = credential
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._thread = OwnThread("ocigraph-entra")
         self._told: tuple[datetime, Identity] | None = None
 
     async def identify(self, repository: str | None) -> Identity:
@@ -82,7 +85,7 @@ class EntraIdentity:
         failure = None
         try:
             async with asyncio.timeout(ENTRA_TIMEOUT):
-                token: AccessToken = await asyncio.to_thread(self._credential.get_token, SCOPE)
+                token: AccessToken = await self._thread.run(partial(self._credential.get_token, SCOPE))
                 return token
         except TimeoutError:
             failure = f"gave no answer within {ENTRA_TIMEOUT:g} s"

@@ -20,6 +20,7 @@ aiohttp error is deliberately not chained to it: its text holds the URL with its
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import aiohttp
 import httpx
@@ -41,6 +42,7 @@ from graph.registry.layouts.transport import (
     UnreadableLayoutError,
 )
 from graph.registry.origin import AddressGuard, Origin, parse_origin
+from graph.registry.threads import OwnThread
 from graph.registry.tls import Trust, make_trust
 from graph.settings import RegistrySettings
 
@@ -51,6 +53,8 @@ CONNECT_TIMEOUT = 10.0
 KEEPALIVE_TIMEOUT = 30.0
 # Bytes of the status line and of one header: a Link or Location holds signed URLs of up to 8 KiB.
 MAX_HEADER_BYTES = 16 * 1024
+
+_NUMERIC = socket.NI_NUMERICHOST | socket.NI_NUMERICSERV
 
 
 class ForbiddenAddressError(OSError):
@@ -174,7 +178,7 @@ class RegistryTransport(AiohttpTransport):
             limit=0,  # the exchange bounds concurrency
             ssl=self.ssl_context,
             keepalive_timeout=KEEPALIVE_TIMEOUT,
-            resolver=_GuardedResolver(self._guard, self._resolver or aiohttp.ThreadedResolver()),
+            resolver=_GuardedResolver(self._guard, self._resolver or _Resolver()),
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -249,6 +253,37 @@ async def _send_once(request: aiohttp.ClientRequest, handler: ClientHandlerType)
         if isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""):
             raise RefusedHandshakeError from error
         raise DroppedConnectionError from error
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up as the system does, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._thread = OwnThread("ocigraph-names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        return await self._thread.run(partial(_look_up, host, port, family))
+
+    async def close(self) -> None:
+        self._thread.close()
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    return [
+        ResolveResult(
+            hostname=host,
+            host=socket.getnameinfo(address, _NUMERIC)[0],  # with the zone of an IPv6 address
+            port=port,
+            family=kind,
+            proto=protocol,
+            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+        )
+        for kind, _, protocol, _, address in socket.getaddrinfo(
+            host, port, family, socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+    ]
 
 
 class _GuardedResolver(AbstractResolver):

@@ -6,11 +6,10 @@ file: only GET and HEAD; a blob is read if it is no larger than a config may be;
 up among what is held before any file is opened. The files are read again when they have changed.
 """
 
-import asyncio
 import json
 import re
-import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from graph.registry.layouts.docker_archive import read_docker_archive
 from graph.registry.layouts.files import Archive, Files, Stamp, open_files
 from graph.registry.layouts.layout import read_layout
 from graph.registry.layouts.members import LayoutError
+from graph.registry.threads import OwnThread
 from graph.registry.wire import MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES
 
 _LIST = re.compile(r"/(?P<api>v2|layout)/(?P<name>.+)/(?P<list>tags/list|tags|manifests)")
@@ -55,22 +55,25 @@ class LayoutTransport(httpx.AsyncBaseTransport):
         self._files: Files | None = None
         self._stamp: Stamp | None = None
         self._contents = Contents()
-        self._turn = threading.Lock()
+        # One: each answer is short, and a change must not be read twice at once.
+        self._thread = OwnThread("ocigraph-layout")
 
     def __repr__(self) -> str:
         return f"LayoutTransport({str(self._path)!r})"
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer; raises one of the errors above where there is none."""
-        return await asyncio.to_thread(self._handle, request.method, request.url.path)
+        return await self._thread.run(partial(self._handle, request.method, request.url.path))
+
+    async def aclose(self) -> None:
+        """Let go of the thread."""
+        self._thread.close()
 
     def _handle(self, method: str, path: str) -> httpx.Response:
         if method not in ("GET", "HEAD"):
             return _refuse(405, "UNSUPPORTED")
         try:
-            # One at a time: each is short, and a change must not be read twice at once.
-            with self._turn:
-                response = self._answer(path)
+            response = self._answer(path)
         except LayoutError as error:
             raise MalformedLayoutError(str(error)) from None
         except OSError as error:
