@@ -35,7 +35,7 @@ from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample, rebu
 from graph.schema.definition import print_sdl
 from graph.server import run_server
 from graph.settings import Settings, load_settings
-from graph.store.engine import inspect_store
+from graph.store.engine import inspect_store, name_of
 from graph.store.recount import MAX_DIFFERENCES, recount
 from graph.sync.crawl import Crawler
 from graph.sync.report import Progress
@@ -266,7 +266,7 @@ def query(
     if response.get("errors"):
         codes = [error.get("extensions", {}).get("code") for error in response["errors"]]
         if url is None and StoreError.code in codes:
-            print(f"ocigraph: the store is {settings.store}", file=sys.stderr)
+            print(f"ocigraph: the store is {name_of(settings.store)}", file=sys.stderr)
         raise typer.Exit(1)
 
 

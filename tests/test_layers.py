@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "places": "errors oci",
     "settings": "errors oci places | pydantic pydantic_settings",
     "registry": "errors oci places settings | httpx httpx_aiohttp aiohttp yarl stamina azure botocore",
-    "store": "errors oci settings | sqlalchemy alembic sqlite3 zstandard",
+    "store": "errors oci places settings | sqlalchemy alembic sqlite3 zstandard",
     "sync": "errors oci settings registry store",
     "schema": "errors oci settings store sync | strawberry graphql",
     "endpoint": "errors schema graphiql process | starlette orjson",

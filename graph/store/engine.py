@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from graph.errors import InputError, StoreError, TimeLimitError
+from graph.places import hide_userinfo
 from graph.settings import STORE_ENGINES
 from graph.store import sqlite
 from graph.store.migrations import check, migrate, refuse_foreign
@@ -50,21 +51,21 @@ def open_store(url: str, *, monotonic: Callable[[], float] = time.monotonic) -> 
     """
     directory = None
     path = _path_of(url)
-    with _translated(url):
+    with _translated(name_of(url)):
         if path is None:
             # A file, not SQLite's own in-memory kind: that one has no write-ahead log, so readers and the
             # writer would behave otherwise than they do for real.
             directory = tempfile.TemporaryDirectory(prefix="ocigraph-")
             path = Path(directory.name) / "store.sqlite3"
         elif not path.parent.is_dir():
-            raise StoreError(f"it cannot be opened: there is no directory {path.parent}")
+            raise StoreError(f"it cannot be opened: there is no directory {hide_userinfo(str(path.parent))}")
         refuse_foreign(sqlite.read_schema(path))
     store = Store(
         sqlite.create_writer(path, is_private=directory is not None),
         sqlite.create_readers(path, MAX_SNAPSHOTS),
         monotonic,
         directory,
-        name=url,
+        name=name_of(url),
     )
     try:
         with store.transaction() as db:
@@ -82,11 +83,11 @@ def view_store(url: str) -> "Store":
     StoreError if an older one did or somebody else.
     """
     path = _find(url)
-    with _translated(url):
+    with _translated(name_of(url)):
         # What would write gets connections that refuse to.
         engines = sqlite.create_viewers(path, 1), sqlite.create_viewers(path, MAX_SNAPSHOTS)
         refuse_foreign(sqlite.read_schema(path))
-    store = Store(*engines, time.monotonic, None, name=url)
+    store = Store(*engines, time.monotonic, None, name=name_of(url))
     try:
         with store.transaction() as db:
             check(db)
@@ -113,8 +114,13 @@ def inspect_store(url: str) -> Iterator[Connection]:
 def _find(url: str) -> Path:
     path = _path_of(url)
     if path is None or not path.is_file():
-        raise InputError(f"there is no store at {path or url}; make one with `ocigraph sync URL`")
+        raise InputError(f"there is no store at {name_of(url)}; make one with `ocigraph sync URL`")
     return path
+
+
+def name_of(url: str) -> str:
+    """What a store is called where it is told of one: its path. Raises StoreError for what is no address."""
+    return hide_userinfo(str(_path_of(url) or ":memory:"))
 
 
 def _path_of(url: str) -> Path | None:

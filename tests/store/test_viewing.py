@@ -209,3 +209,12 @@ def test_errors_know_their_store(tmp_path: Path) -> None:
 
     assert str(path) == failed.value.store
     assert str(tmp_path) not in str(failed.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://alice:s3cret@/{folder}/a.db", "//alice:s3cret@{folder}/a.db"])
+def test_errors_show_no_password(tmp_path: Path, url: str) -> None:
+    """A store needs no login; one that was given all the same is shown to nobody."""
+    for opening in (view_store, open_store):
+        with pytest.raises((InputError, StoreError)) as failed:
+            opening(url.format(folder=tmp_path / "missing"))
+        assert "s3cret" not in f"{failed.value} {getattr(failed.value, 'store', '')}"
