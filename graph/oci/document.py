@@ -26,6 +26,8 @@ MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 64
 # Characters of an integer: 64 bits and a sign. Python refuses 4,300 digits by itself, but not 4,000.
 MAX_INTEGER_LENGTH = 20
+# What 64 bits hold, with a sign or without: what shows a document again, as a value, can write no other.
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 
 _TOO_DEEP = f"more than {MAX_DEPTH} levels deep"
 
@@ -104,9 +106,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int:
-    if len(text) > MAX_INTEGER_LENGTH:
+    number = int(text) if len(text) <= MAX_INTEGER_LENGTH else None
+    if number is None or not MIN_INTEGER <= number <= MAX_INTEGER:
         raise ValueError("an integer of more than 64 bits")
-    return int(text)
+    return number
 
 
 def _float(text: str) -> float:

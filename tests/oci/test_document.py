@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from graph.errors import ContentError, ContentTooLargeError, MalformedManifestError
 from graph.oci.document import (
     MAX_DEPTH,
+    MAX_INTEGER,
     MAX_INTEGER_LENGTH,
+    MIN_INTEGER,
     check_names,
     convert,
     decode_json,
@@ -54,6 +57,8 @@ from graph.oci.document import (
         (b"[-1e999]", "out of range"),
         (b"[" + b"9" * (MAX_INTEGER_LENGTH + 1) + b"]", "64 bits"),
         (b"[-" + b"9" * MAX_INTEGER_LENGTH + b"]", "64 bits"),
+        (b"[%d]" % (MAX_INTEGER + 1), "64 bits"),
+        (b"[%d]" % (MIN_INTEGER - 1), "64 bits"),
         (b"[" + b"9" * 5000 + b"]", "64 bits"),
         (b"[" * 100_000, "levels"),
         (b"[" * 100_000 + b"]" * 100_000, "levels"),
@@ -112,7 +117,7 @@ def test_document_past_the_limit_of_bytes_is_too_large() -> None:
 json_values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(MIN_INTEGER, MAX_INTEGER)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(alphabet=st.characters(codec="utf-8")),
     lambda values: st.lists(values, max_size=4) | st.dictionaries(st.text('ab\u00e9\\"', max_size=3), values),
@@ -125,6 +130,7 @@ def test_written_value_reads_back(value: Any, ensure_ascii: bool, indent: int | 
     """parse(format(x)) == x, however the writer escapes and indents."""
     data = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent).encode()
     assert value == decode_json(data)
+    assert value == orjson.loads(orjson.dumps(value))  # which answers are written with
 
 
 @given(st.binary(max_size=40) | st.text(alphabet='[]{}":,\\u0d8e1-.aNI \n', max_size=40).map(str.encode))
@@ -135,6 +141,7 @@ def test_any_bytes_are_a_document_or_a_content_error(data: bytes) -> None:
     except ContentError:
         return
     json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    orjson.dumps(value)
 
 
 @given(json_values)
