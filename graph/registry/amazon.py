@@ -4,7 +4,6 @@ Sources: botocore, data/ecr and data/ecr-public (protocol `json` 1.1); the API r
 GetAuthorizationToken. Rules of this file: no botocore, and no secret in any text.
 """
 
-import asyncio
 import base64
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,7 +23,7 @@ from graph.errors import (
 )
 from graph.oci.document import decode_json
 from graph.registry.auth import MAX_TOKEN_LIFETIME, REFRESH_AFTER, Credentials
-from graph.registry.identity import Identity
+from graph.registry.identity import Identity, KeptIdentity
 from graph.registry.ledger import RequestKind
 from graph.registry.listing import Document
 from graph.registry.times import parse_epoch
@@ -97,19 +96,18 @@ class PasswordIdentity:
         )
         self._ask = ask
         self._clock = clock
-        self._asking = asyncio.Lock()
-        self._told: tuple[datetime, Identity] | None = None
+        self._kept = KeptIdentity(clock)
 
     async def identify(self, repository: str | None) -> Identity:
         """The same for every repository. Raises RegistryError where Amazon gives no password."""
-        async with self._asking:
-            now = self._clock()
-            if self._told is None or now >= self._told[0]:
-                credentials, expires_at = _read_password(self._request, await self._ask(self._request))
-                lifetime = min(expires_at - now, timedelta(seconds=MAX_TOKEN_LIFETIME))
-                identity = Identity("credentials of Amazon (GetAuthorizationToken)", credentials)
-                self._told = now + REFRESH_AFTER * lifetime, identity
-            return self._told[1]
+        return await self._kept.get(self._ask_for_password)
+
+    async def _ask_for_password(self) -> tuple[datetime, Identity]:
+        now = self._clock()
+        credentials, expires_at = _read_password(self._request, await self._ask(self._request))
+        lifetime = min(expires_at - now, timedelta(seconds=MAX_TOKEN_LIFETIME))
+        identity = Identity("credentials of Amazon (GetAuthorizationToken)", credentials)
+        return now + REFRESH_AFTER * lifetime, identity
 
 
 def _read_password(request: Request, reply: Reply) -> tuple[Credentials, datetime]:

@@ -49,55 +49,62 @@ async def ask_helper(
     program = find(name)
     if program is None:
         raise RegistryDeniedError(f"the credential helper docker-credential-{name} is not installed")
-    process = await asyncio.create_subprocess_exec(
-        program,
-        "get",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        limit=MAX_HELPER_BYTES,
-        start_new_session=True,
-    )
+    try:
+        transport, asked = await asyncio.get_running_loop().subprocess_exec(
+            _Conversation, program, "get", stderr=asyncio.subprocess.DEVNULL, start_new_session=True
+        )
+    except OSError as error:
+        raise RegistryDeniedError(f"docker-credential-{name} cannot be started: {error.strerror}") from None
     try:
         async with asyncio.timeout(timeout):
-            printed = await _converse(process, server)
-            status = await process.wait()
+            asked.say(f"{server}\n".encode())
+            await asked.ended.wait()
     except TimeoutError:
         raise RegistryDeniedError(f"docker-credential-{name} gave no answer within {timeout:g} s") from None
     finally:
-        await _stop(process)
-    if status != 0:
-        if _NOT_FOUND in printed:
+        # With whatever it has started, but for what has left its session: that may keep its output open.
+        with suppress(ProcessLookupError):
+            os.killpg(transport.get_pid(), signal.SIGKILL)
+        await asked.exited.wait()
+        transport.close()
+    if len(asked.printed) > MAX_HELPER_BYTES:
+        raise RegistryDeniedError(f"docker-credential-{name} prints more than {MAX_HELPER_BYTES} bytes")
+    if status := transport.get_returncode():
+        if _NOT_FOUND in asked.printed:
             return None
         raise RegistryDeniedError(f"docker-credential-{name} ended with {status}")
-    return _read(name, printed)
+    return _read(name, bytes(asked.printed))
 
 
-async def _converse(process: asyncio.subprocess.Process, server: str) -> bytes:
-    assert process.stdin is not None and process.stdout is not None  # both are pipes
-    process.stdin.write(f"{server}\n".encode())
-    try:
-        await process.stdin.drain()
-        process.stdin.close()
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # it answered without reading what for
-    printed = b""
-    while chunk := await process.stdout.read(MAX_HELPER_BYTES):
-        printed += chunk
-        if len(printed) > MAX_HELPER_BYTES:
-            await _stop(process)
-            break
-    return printed
+class _Conversation(asyncio.SubprocessProtocol):
+    """Tells the helper what for, and takes what it prints."""
 
+    def __init__(self) -> None:
+        self.printed = bytearray()
+        self.exited = asyncio.Event()
+        self.ended = asyncio.Event()
+        """It has exited and nothing more can come, or too much has."""
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End it with whatever it has started, and let go of its output."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    assert process.stdout is not None
-    while await process.stdout.read(MAX_HELPER_BYTES):
-        pass
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._input = transport.get_pipe_transport(0)
+
+    def say(self, text: bytes) -> None:
+        """Write to its input; one that answers without reading what for is let be."""
+        assert isinstance(self._input, asyncio.WriteTransport)
+        self._input.write(text)
+        self._input.close()
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        self.printed += data
+        if len(self.printed) > MAX_HELPER_BYTES:
+            self.ended.set()
+
+    def process_exited(self) -> None:
+        self.exited.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.ended.set()
 
 
 def _read(name: str, printed: bytes) -> Credentials | None:

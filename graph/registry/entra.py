@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from graph.errors import RegistryDeniedError, SettingsError
 from graph.oci.reference import RegistryName
 from graph.registry.auth import ENTRA_TOKEN_USER, Credentials, Token, grant_request, read_token
-from graph.registry.identity import Identity
+from graph.registry.identity import Identity, KeptIdentity
 from graph.registry.origin import Origin
 from graph.registry.threads import OwnThread
 from graph.registry.wire import Reply, Request
@@ -66,22 +66,19 @@ class EntraIdentity:
     ) -> None:
         self._registry = registry
         self._credential = credential
-        self._clock = clock
-        self._lock = asyncio.Lock()
+        self._kept = KeptIdentity(clock)
         self._thread = OwnThread("ocigraph-entra")
-        self._told: tuple[datetime, Identity] | None = None
 
     async def identify(self, repository: str | None) -> Identity:
         """The same for every repository. Raises RegistryDeniedError where there is no such identity."""
-        async with self._lock:
-            if self._told is None or self._clock() >= self._told[0]:
-                token = await self._ask()
-                expires_at = datetime.fromtimestamp(token.expires_on, UTC)
-                identity = Identity(SOURCE, Credentials(ENTRA_TOKEN_USER, token.token))
-                self._told = expires_at - ENTRA_MARGIN, identity
-            return self._told[1]
+        return await self._kept.get(self._ask)
 
-    async def _ask(self) -> AccessToken:
+    async def _ask(self) -> tuple[datetime, Identity]:
+        token = await self._ask_library()
+        expires_at = datetime.fromtimestamp(token.expires_on, UTC)
+        return expires_at - ENTRA_MARGIN, Identity(SOURCE, Credentials(ENTRA_TOKEN_USER, token.token))
+
+    async def _ask_library(self) -> AccessToken:
         failure = None
         try:
             async with asyncio.timeout(ENTRA_TIMEOUT):

@@ -1,17 +1,19 @@
 """Who we are to one registry, wherever that is written down, and how long it may be believed.
 
 Rules of this file: what a source says is asked for when it is first needed and kept for a while; several who
-need it at once ask once. Which source was used can be told (`source`), its secret cannot.
+need it at once ask once, and are refused by one refusal. Which source was used can be told (`source`), its
+secret cannot.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from graph.errors import SettingsError
+from graph.errors import GraphError, SettingsError
 from graph.places import name_of_place
 from graph.registry.auth import Credentials
 from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file, servers_of
@@ -40,6 +42,35 @@ class IdentitySource(Protocol):
 
     async def identify(self, repository: str | None) -> Identity:
         """Who we are when we ask about the repository, or about the registry itself."""
+
+
+class KeptIdentity:
+    """What a source said last, until it is due again."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._told: tuple[datetime, Identity] | None = None
+        self._refusals = 0
+        self._refusal: GraphError | None = None
+
+    async def get(self, ask: Callable[[], Awaitable[tuple[datetime, Identity]]]) -> Identity:
+        """Who we are; `ask` says until when, too, and its error is raised by all who waited for it.
+
+        A source that hangs would else keep each of them waiting in turn.
+        """
+        before = self._refusals
+        async with self._lock:
+            if self._refusals > before and self._refusal is not None:
+                raise self._refusal
+            if self._told is None or self._clock() >= self._told[0]:
+                try:
+                    self._told = await ask()
+                except GraphError as error:
+                    self._refusals += 1
+                    self._refusal = error
+                    raise
+            return self._told[1]
 
 
 class FixedIdentity:
@@ -73,21 +104,19 @@ class FileIdentity:
         self._scheme = scheme
         self._clock = clock
         self._ask = ask
-        self._lock = asyncio.Lock()
-        self._told: tuple[datetime, Identity] | None = None
+        self._kept = KeptIdentity(clock)
 
     async def identify(self, repository: str | None) -> Identity:
         """The entry that fits best, or what the helper says, which is asked now and then."""
         chosen = self._file.choose(self._registry, repository, scheme=self._scheme)
         if not isinstance(chosen, str):
             return Identity(ANONYMOUS if chosen is None else str(self._path), chosen)
-        async with self._lock:
-            now = self._clock()
-            if self._told is None or now >= self._told[0]:
-                credentials = await self._ask_for_each(chosen)
-                source = f"docker-credential-{chosen} ({self._path})"
-                self._told = now + timedelta(seconds=HELPER_LIFETIME), Identity(source, credentials)
-            return self._told[1]
+        return await self._kept.get(partial(self._ask_helper, chosen))
+
+    async def _ask_helper(self, helper: str) -> tuple[datetime, Identity]:
+        due_at = self._clock() + timedelta(seconds=HELPER_LIFETIME)
+        credentials = await self._ask_for_each(helper)
+        return due_at, Identity(f"docker-credential-{helper} ({self._path})", credentials)
 
     async def _ask_for_each(self, helper: str) -> Credentials | None:
         for server in servers_of(self._registry):

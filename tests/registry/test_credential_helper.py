@@ -1,5 +1,8 @@
 """Credential helpers are real programs here: small shell scripts that speak their protocol."""
 
+import asyncio
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +82,33 @@ async def test_a_helper_that_hangs_is_stopped(install: Install) -> None:
     """A helper that never answers is killed after its time."""
     with pytest.raises(RegistryDeniedError):
         await ask_helper("test", "registry.example", find=install("exec sleep 600"), timeout=0.05)
+
+
+async def test_a_helper_that_leaves_something_running_is_left(install: Install) -> None:
+    """What has left the helper's session and keeps its output open keeps nobody waiting."""
+    script = """setsid sleep 600 & echo $! > pid; echo '{"Username":"alice","Secret":"s3cret"}'"""
+    find = install('cd "${0%/*}"; ' + script)
+    try:
+        with pytest.raises(RegistryDeniedError, match="gave no answer within"):
+            async with asyncio.timeout(30):
+                await ask_helper("test", "registry.example", find=find, timeout=0.5)
+    finally:
+        program = find("test")
+        assert program is not None
+        os.kill(int((program.parent / "pid").read_text()), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "content", [b"echo hello\n", b"\x7fELF and no program"], ids=["no shebang", "garbage"]
+)
+async def test_a_program_that_cannot_be_started(content: bytes, tmp_path: Path) -> None:
+    """What is called a helper and is no program is refused as any helper that does not answer."""
+    program = tmp_path / "docker-credential-test"
+    program.write_bytes(content)
+    program.chmod(0o755)
+
+    with pytest.raises(RegistryDeniedError, match="docker-credential-test cannot be started"):
+        await ask_helper("test", "registry.example", find=lambda name: program)
 
 
 async def test_missing_helper() -> None:

@@ -1,5 +1,6 @@
 """Who we are to a registry: from the settings, from a file, from the helper that it names, or nobody."""
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -79,6 +80,28 @@ async def test_helper_is_asked_now_and_then() -> None:
     assert [Identity("docker-credential-pass (config.json)", Credentials("alice", "secret 1"))] * 3 == first
     assert Credentials("alice", "secret 2") == second.credentials
     assert [("pass", "registry.example")] * 2 == asked
+
+
+async def test_a_refusal_is_shared() -> None:
+    """Who waits for a helper that refuses is refused with it; who comes later has it asked again."""
+    asked, answer = [], asyncio.Event()
+
+    async def ask(name: str, server: str) -> Credentials:
+        asked.append(server)
+        await answer.wait()
+        if len(asked) == 1:
+            raise RegistryDeniedError("docker-credential-pass gave no answer within 30 s")
+        return Credentials("alice", "secret")
+
+    source = FileIdentity(Path("config.json"), AuthFile(store="pass"), "registry.example", now, ask)
+    waiting = [asyncio.create_task(source.identify(f"team/app{number}")) for number in range(50)]
+    await asyncio.sleep(0)
+    answer.set()
+    refused = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert {RegistryDeniedError} == set(map(type, refused))
+    assert ["registry.example"] == asked
+    assert Credentials("alice", "secret") == (await source.identify(None)).credentials
 
 
 @pytest.mark.parametrize("url", ["https://docker.io", "https://index.docker.io", "registry-1.docker.io:443"])
