@@ -12,7 +12,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -192,8 +192,8 @@ class Archive:
         if os.pread(file, len(MAGIC), 0) != MAGIC:
             self._members, self._documents = read_members(Plain(file)), None
             return
-        with closing(Unzipped(file)) as unzipped:
-            self._members, self._documents = read_members(unzipped), unzipped.documents
+        unzipped = Unzipped(file)
+        self._members, self._documents = read_members(unzipped), unzipped.documents
 
     def _find(self, path: str) -> Member:
         for _ in range(MAX_LINKS + 1):
