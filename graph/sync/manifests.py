@@ -20,7 +20,8 @@ from graph.sync.tags import told_of
 async def observe_manifests(look: Look) -> bool:
     """See every manifest that the registry lists; tell whether that was all there is.
 
-    False where it has no such list, or where that was cut short: then there may be more.
+    False where it has no such list, or where that was cut short or lacks what a tag has just named: then
+    there may be more.
     """
     capabilities = look.upstream.client.capabilities
     if capabilities[Capability.UNTAGGED_LISTING] is not CapabilityState.SUPPORTED:
@@ -37,8 +38,13 @@ async def observe_manifests(look: Look) -> bool:
         look.tally.add_trouble(look.name, "", failure_of(error))
         return False
     await look.load()
+    tags = look.known.tags.values()
+    # Gitea, which lists no digest with its tags, lists here what has none.
+    has_tagged = capabilities[Capability.TAG_DIGESTS] is CapabilityState.SUPPORTED
+    if has_tagged and any(tag.error_code is None and tag.digest not in listed for tag in tags):
+        return False
     await _see(look, listed)
-    tagged = {tag.digest for tag in look.known.tags.values()}
+    tagged = {tag.digest for tag in tags}
     look.seen.missing.update(look.present() - listed.keys() - tagged)
     look.seen.referrers.update(dict.fromkeys(listed, ()))
     look.is_complete = True

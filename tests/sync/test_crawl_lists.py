@@ -113,17 +113,24 @@ async def test_manifests_that_cannot_be_read(azure: Rig) -> None:
     assert ["REGISTRY_DENIED"] == [row[4] for row in azure.dump()["artifacts"]]
 
 
-async def test_a_list_of_no_manifests(azure: Rig) -> None:
-    """What a list leaves out that holds what is no digest is asked for one by one, and still there."""
+@pytest.mark.parametrize(
+    ("body", "troubles"),
+    [
+        (b'{"manifests":[{"digest":"<html>"}]}', {"REGISTRY_DOUBTFUL": 1}),
+        (b'{"manifests":null}', {}),
+        (b"{}", {}),
+    ],
+)
+async def test_a_list_of_no_manifests(azure: Rig, body: bytes, troubles: dict[str, int]) -> None:
+    """What a list leaves out that holds what is no digest, or lacks what a tag names, is asked for."""
     push(azure.registry, "web", image("tagged"), "v1")
     untagged = push(azure.registry, "web", image("untagged"))
     await azure.crawl()
-    body = b'{"manifests":[{"digest":"<html>"}]}'
     azure.registry.faults = {"/acr/v1/web/_manifests": Answer(200, body=body)}
 
     spent, report = await azure.spend()
 
-    assert {"REGISTRY_DOUBTFUL": 1} == report.trouble_counts
+    assert troubles == report.trouble_counts
     assert "DANGLING" == azure.artifacts("web")[untagged]
     assert "BEST_EFFORT" == azure.repository("web")["completeness"]
     assert 1 == spent["MANIFEST_HEAD"]
