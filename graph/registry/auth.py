@@ -101,6 +101,20 @@ class Credentials:
         return self.username == API_TOKEN_USER
 
     @property
+    def is_sendable(self) -> bool:
+        """There is a way to send it: as UTF-8, and a token for the registry as the text of a header."""
+        try:
+            f"{self.username}{self.password}".encode()
+        except UnicodeEncodeError:
+            return False
+        return self.has_token or not self.is_registry_token
+
+    @property
+    def has_token(self) -> bool:
+        """The password may be a token: what could end a header is none."""
+        return _VISIBLE.fullmatch(self.password) is not None
+
+    @property
     def is_user(self) -> bool:
         """A user and a password, which may be sent as such."""
         return not (self.is_identity_token or self.is_entra_token or self.is_registry_token)

@@ -138,11 +138,10 @@ def _parse_login(entry: Any) -> Credentials | None:
         return None
     given = entry.get("registrytoken")
     if isinstance(given, str) and given:
-        # It becomes a header: what could end one is no token.
-        return Credentials(REGISTRY_TOKEN_USER, given) if re.fullmatch(r"[\x21-\x7e]+", given) else None
+        return _sendable(REGISTRY_TOKEN_USER, given)
     token = entry.get("identitytoken")
     if isinstance(token, str) and token:
-        return Credentials(IDENTITY_TOKEN_USER, token)
+        return _sendable(IDENTITY_TOKEN_USER, token)
     username, password = entry.get("username"), entry.get("password")
     packed = entry.get("auth")
     if isinstance(packed, str) and packed:
@@ -153,5 +152,10 @@ def _parse_login(entry: Any) -> Credentials | None:
         # Docker writes a NUL behind some passwords (docker/cli #1011).
         username, _, password = text.rstrip("\0").partition(":")
     if isinstance(username, str) and isinstance(password, str) and username and password:
-        return Credentials(username, password)
+        return _sendable(username, password)
     return None
+
+
+def _sendable(username: str, password: str) -> Credentials | None:
+    credentials = Credentials(username, password)
+    return credentials if credentials.is_sendable else None

@@ -69,6 +69,8 @@ class Authorizer:
             if request.login is Login.API_TOKEN and not credentials.is_api_token:
                 return None
             if request.login in (Login.BEARER, Login.API_TOKEN):
+                if not credentials.has_token:
+                    raise request.error(RegistryDeniedError, "wants a token, and the password can be none")
                 return credentials.bearer()
             return credentials.authorization()
         if self._scheme is None:

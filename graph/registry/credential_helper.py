@@ -113,7 +113,8 @@ def _read(name: str, printed: bytes) -> Credentials | None:
         username, secret = document["Username"], document["Secret"]
     except (ValueError, RecursionError, LookupError, TypeError):
         username = secret = None
-    if not isinstance(username, str) or not isinstance(secret, str):
+    is_text = isinstance(username, str) and isinstance(secret, str)
+    if not is_text or not (credentials := Credentials(username, secret)).is_sendable:
         raise RegistryDeniedError(f"docker-credential-{name} printed no credentials")
     # A helper that keeps nothing for a server may say so with empty texts.
-    return Credentials(username, secret) if username and secret else None
+    return credentials if username and secret else None

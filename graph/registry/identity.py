@@ -129,7 +129,8 @@ class FileIdentity:
 def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> IdentitySource:
     """Where the settings say that it is written down who we are; nowhere is anonymous.
 
-    Raises SettingsError when a file that they name cannot be used, or what they ask for is not installed.
+    Raises SettingsError when a file that they name cannot be used, what they ask for is not installed, or no
+    request can hold the password.
     """
     if settings.identity is IdentityProvider.AZURE:
         from graph.registry.entra import open_entra_identity  # which knows what an identity is from here
@@ -137,6 +138,10 @@ def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> 
         return open_entra_identity(settings.name, clock)
     if settings.username is not None and settings.password is not None:
         credentials = Credentials(settings.username, settings.password.get_secret_value())
+        if not credentials.is_sendable:
+            raise SettingsError(
+                ["password: it or the username holds what no request can: bytes, or a line's end"]
+            )
         file = f" ({settings.password_file})" if settings.password_file is not None else ""
         return FixedIdentity(f"the settings{file}", credentials)
     if settings.auth_file is not None:

@@ -30,6 +30,8 @@ def read(**document: Any) -> AuthFile:
         ({"registrytoken": "bearer"}, Credentials("<registry-token>", "bearer")),
         ({**packed("alice:x"), "registrytoken": "bearer"}, Credentials("<registry-token>", "bearer")),
         ({"registrytoken": "a\r\nHost: b"}, None),
+        ({"username": "alice", "password": "secret\ud800"}, None),
+        ({"identitytoken": "\udcff"}, None),
         (packed("alice"), None),
         (packed("alice:"), None),
         (packed(":secret"), None),

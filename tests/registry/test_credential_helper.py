@@ -65,10 +65,12 @@ async def test_not_found(install: Install) -> None:
         "echo 's3cret'",
         "echo '[]'",
         """echo '{"Username":"alice"}'""",
+        """echo '{"Username":"alice","Secret":"s3cret\\\\ud800"}'""",
+        """echo '{"Username":"<registry-token>","Secret":"s3cret\\\\r\\\\nX: y"}'""",
         f"head -c {MAX_HELPER_BYTES * 4} /dev/zero | tr '\\\\0' s3cret",
         "exit 0",
     ],
-    ids=["fails", "no JSON", "no object", "no secret", "endless", "nothing"],
+    ids=["fails", "no JSON", "no object", "no secret", "no text", "no header", "endless", "nothing"],
 )
 async def test_wrong_answers(script: str, install: Install) -> None:
     """A helper that fails or babbles is refused, and nothing it printed is repeated."""

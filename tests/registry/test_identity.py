@@ -57,6 +57,40 @@ async def test_file_is_read_by_host(tmp_path: Path) -> None:
     assert Identity(str(file), Credentials("bob", "x")) == await open_identity(settings, now).identify(None)
 
 
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("alice", "s3cret\udcff"),
+        ("alice\ud800", "s3cret"),
+        ("<registry-token>", "s3cret\r\nX: y"),
+        ("<registry-token>", "s3cr\xe9t"),
+    ],
+)
+def test_a_password_that_cannot_be_sent(username: str, password: str) -> None:
+    """What no request can hold, such as a variable that is not UTF-8, is told of before one is made."""
+    settings = RegistrySettings(url=URL, username=username, password=password)
+    with pytest.raises(SettingsError) as refused:
+        open_identity(settings, now)
+
+    assert ["password: it or the username holds what no request can: bytes, or a line's end"] == list(
+        refused.value.problems
+    )
+    assert "s3cr" not in repr(refused.value)
+
+
+async def test_a_password_that_is_no_token() -> None:
+    """Where a vendor's API wants a token, one that no header can hold is refused before it is sent."""
+    settings = RegistrySettings(
+        url="https://ghcr.io", username="alice", password="s3cr\xe9t\n", namespaces=("acme",)
+    )
+    registry = ScriptedRegistry({})
+    async with RegistryClient(settings, httpx.ASGITransport(registry)) as client:
+        with pytest.raises(RegistryDeniedError, match="wants a token, and the password can be none"):
+            [page async for page in client.list_repositories()]
+
+    assert [] == registry.asked
+
+
 async def test_nobody() -> None:
     """Without any of it we are nobody; no file of the person who runs the program is looked for."""
     assert Identity(ANONYMOUS, None) == await open_identity(RegistrySettings(url=URL), now).identify(None)
