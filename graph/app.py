@@ -176,13 +176,15 @@ async def open_context(
 class LoginCheck:
     """As whom a registry is asked, where that is written down, and why the registry did not answer, if so.
 
-    `username` is None where we are nobody, and `<token>` where an identity token takes its place.
+    `username` is None where we are nobody, and `<token>` where an identity token takes its place. `below` has
+    the users as whom parts of the registry are asked, which nobody has tried.
     """
 
     registry: RegistryName
     dialect: str
     source: str
     username: str | None
+    below: Mapping[str, str]
     failure: GraphError | None
 
 
@@ -192,18 +194,18 @@ async def check_logins(
     """Ask each registry of the settings once whether it answers us. Raises SettingsError."""
 
     async def check(number: int, registry: RegistrySettings) -> LoginCheck:
-        source, username, failure = ANONYMOUS, None, None
+        source, username, below, failure = ANONYMOUS, None, dict[str, str](), None
         with _numbered(number):
             client = RegistryClient(registry, (transports or {}).get(registry.name))
         async with client:
             try:
                 identity = await client.identify()
-                source = identity.source
+                source, below = identity.source, dict(identity.below)
                 username = identity.credentials.username if identity.credentials is not None else None
                 await client.ping()
             except GraphError as error:
                 failure = error
-            return LoginCheck(registry.name, client.dialect.name, source, username, failure)
+            return LoginCheck(registry.name, client.dialect.name, source, username, below, failure)
 
     return await asyncio.gather(*(check(*each) for each in enumerate(settings.registries)))
 

@@ -66,9 +66,11 @@ def print_logins(console: Console, checks: Sequence[LoginCheck]) -> None:
     """As whom each registry was asked, by whose word, and what it said."""
     for check in checks:
         answer = "ok" if check.failure is None else f"{check.failure.code}: {check.failure}"
+        below = "".join(f"  below {path}: {user}\n" for path, user in check.below.items())
         console.print(
             f"{check.registry} ({check.dialect})\n"
             f"  user:   {check.username or 'nobody (anonymous)'}\n"
+            f"{below}"
             f"  from:   {check.source}\n"
             f"  answer: {answer}",
             markup=False,

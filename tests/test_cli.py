@@ -334,6 +334,27 @@ def test_login_check_shows_whom_and_no_secret(tmp_path: Path) -> None:
     assert not any(secret in answer.stdout + answer.stderr for secret in ("s3cret", login))
 
 
+def test_login_check_shows_who_is_asked_about_a_part(tmp_path: Path) -> None:
+    """A file that has logins for namespaces alone is shown with them: those are used, whoever pings."""
+    auth_file = tmp_path / "auth.json"
+    login = base64.b64encode(b"robot:s3cret").decode()
+    auth_file.write_text(
+        json.dumps({"auths": {"127.0.0.1:9/team": {"auth": login}, "else.example/team": {"auth": login}}})
+    )
+    settings = tmp_path / "ocigraph.toml"
+    settings.write_text(f'[[registries]]\nurl = "http://127.0.0.1:9"\nauth_file = "{auth_file}"\n')
+
+    answer = run("login-check", "--settings", str(settings))
+
+    assert [
+        "127.0.0.1:9 (oci)",
+        "user:   nobody (anonymous)",
+        "below team: robot",
+        f"from:   {auth_file}",
+    ] == [line.strip() for line in answer.stdout.splitlines()[:4]]
+    assert not any(secret in answer.stdout + answer.stderr for secret in ("s3cret", login))
+
+
 def test_server_that_is_not_there() -> None:
     """`query --url` tells that nobody answers, with a code and an exit code of its own."""
     answer = run("query", "{ __typename }", "--url", "http://127.0.0.1:9/graphql")

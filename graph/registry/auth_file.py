@@ -59,6 +59,18 @@ class AuthFile:
         found = (self.logins[key] for key in _keys(names, repository) if key in self.logins)
         return next(found, None)
 
+    def users_below(self, registry: str, *, scheme: str = "https") -> dict[str, str]:
+        """Who is asked as whom about a part of the registry: the users, by namespace or repository."""
+        names = _names(registry, scheme)
+        if self.store is not None or any(name in self.helpers for name in names):
+            return {}
+        below = {}
+        for key in sorted(self.logins):
+            name, slash, path = key.partition("/")
+            if slash and name in names:
+                below[path] = self.logins[key].username
+        return below
+
 
 def servers_of(registry: str) -> tuple[str, ...]:
     """What a helper is asked for, one after the other until it knows one: what tools store a login under."""

@@ -6,8 +6,8 @@ secret cannot.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,8 @@ class Identity:
 
     source: str
     credentials: Credentials | None
+    below: Mapping[str, str] = field(default_factory=dict)
+    """Other users, for parts of the registry: by namespace or repository, in the same source."""
 
 
 class IdentitySource(Protocol):
@@ -105,12 +107,15 @@ class FileIdentity:
         self._clock = clock
         self._ask = ask
         self._kept = KeptIdentity(clock)
+        self._below = file.users_below(registry, scheme=scheme)
 
     async def identify(self, repository: str | None) -> Identity:
         """The entry that fits best, or what the helper says, which is asked now and then."""
         chosen = self._file.choose(self._registry, repository, scheme=self._scheme)
         if not isinstance(chosen, str):
-            return Identity(ANONYMOUS if chosen is None else str(self._path), chosen)
+            below = self._below if repository is None else {}
+            is_told = chosen is not None or bool(below)
+            return Identity(str(self._path) if is_told else ANONYMOUS, chosen, below)
         return await self._kept.get(partial(self._ask_helper, chosen))
 
     async def _ask_helper(self, helper: str) -> tuple[datetime, Identity]:
