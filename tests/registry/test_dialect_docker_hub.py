@@ -1,6 +1,9 @@
 """Docker Hub: tags with their digests by its own API, with a token of its own, and pulls that are counted."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -31,6 +34,10 @@ def connect(registry: DockerHub, *namespaces: str, password: str | None = None) 
     return RegistryClient(
         settings, httpx.ASGITransport(registry), retries=RetryPolicy(attempts=1), clock=lambda: NOW
     )
+
+
+async def collect_tags(client: RegistryClient, repository: RepositoryName) -> list[ListedTag]:
+    return [tag async for page in client.list_tags(repository) for tag in page]
 
 
 @pytest.mark.parametrize("host", ["docker.io", "index.docker.io", "registry-1.docker.io"])
@@ -134,6 +141,45 @@ async def test_login_that_is_refused() -> None:
 
     assert "wrong" not in f"{caught.value!r} {caught.value}"
     assert [(ListedTag(TagName("v1")),)] == tags
+
+
+@pytest.mark.parametrize("token", [{"registrytoken": "s3cret"}, {"identitytoken": "s3cret"}])
+async def test_tokens_are_not_for_the_api(token: dict[str, str], tmp_path: Path) -> None:
+    """A token of the registry, or of its token server, never goes to another host as a password."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"https://index.docker.io/v1/": token}}))
+    registry = DockerHub()
+    registry.put_manifest(WEB, make_image().data, make_image().media_type, "v1")
+    settings = RegistrySettings(url="https://docker.io", auth_file=file)
+    async with RegistryClient(settings, httpx.ASGITransport(registry)) as client:
+        await collect_tags(client, WEB)
+
+    assert [] == registry.bodies
+
+
+async def test_a_login_for_a_namespace(tmp_path: Path) -> None:
+    """Logins of containers' auth.json for one namespace each are told to the API there, and there only."""
+    registry = DockerHub()
+    registry.private = {"acme"}
+    names = WEB, RepositoryName("beta/web"), RepositoryName("else/web")
+    for name in names:
+        registry.put_manifest(name, make_image().data, make_image().media_type, "v1")
+    user, secret = registry.login
+
+    def packed(password: str) -> dict[str, str]:
+        return {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+    file = tmp_path / "auth.json"
+    file.write_text(
+        json.dumps({"auths": {"docker.io/acme": packed(secret), "docker.io/beta": packed("another")}})
+    )
+    settings = RegistrySettings(url="https://docker.io", auth_file=file)
+    async with RegistryClient(settings, httpx.ASGITransport(registry)) as client:
+        digests = [tag.digest is not None for name in names for tag in await collect_tags(client, name)]
+
+    # The second is refused, and read the plain way.
+    assert [True, False, True] == digests
+    assert [secret, "another"] == [body["secret"] for body in registry.bodies]
 
 
 async def test_nothing_is_listed_without_namespaces() -> None:

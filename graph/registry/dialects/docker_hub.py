@@ -34,7 +34,7 @@ from graph.registry.origin import host_of
 from graph.registry.signer import Send, Signer
 from graph.registry.times import parse_time
 from graph.registry.tokens import TokenCache, TokenKey
-from graph.registry.wire import Login, Request
+from graph.registry.wire import Login, Request, pull_scope, repository_of
 from graph.settings import RegistrySettings
 
 _URL = "https://registry-1.docker.io"
@@ -102,7 +102,7 @@ class DockerHubDialect(OciDialect):
         return Listing(
             RequestKind.TAGS,
             f"/v2/namespaces/{namespace}/repositories/{name}/tags",
-            None,
+            pull_scope(repository),
             lambda page: page.get("results"),
             _parse_tag,
             lambda item: item["name"],
@@ -154,11 +154,11 @@ class _HubSigner:
         self._sent: tuple[TokenKey, str] | None = None
 
     async def sign(self, request: Request, send: Send) -> Sequence[tuple[str, str]]:
-        """The token; nothing for nobody, and for a login that is good for the token server only."""
-        credentials = (await self._identity.identify(None)).credentials
-        if credentials is None or credentials.is_identity_token:
+        """A token for a user; none for nobody, nor for who holds a token that is for others."""
+        credentials = (await self._identity.identify(repository_of(request.scope))).credentials
+        if credentials is None or not credentials.is_user:
             return ()
-        key = TokenKey(self._url, None, credentials.username, None)
+        key = TokenKey(self._url, None, credentials, None)
         authorization = (
             await self._tokens.obtain(key, lambda: self._fetch(credentials, send))
         ).authorization()
