@@ -101,6 +101,15 @@ def parse_api_url(url: str) -> str:
     return parse_url(parts._replace(path="").geturl()) + path
 
 
+def is_netloc(text: str) -> bool:
+    """Whether the text is a host, with or without a port, and nothing else."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and parts.port != 0 and parts.netloc == text and "@" not in text
+    except ValueError:
+        return False
+
+
 def hide_userinfo(text: str) -> str:
     """The text without the user and password of any URL in it."""
     return _USERINFO.sub("//…@", text)

@@ -1,6 +1,8 @@
 """Settings: three sources, every mistake at once, no secret in sight."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +88,47 @@ def test_bad_url(url: str, part: str) -> None:
 
     assert part in problem
     assert "secret" not in problem.replace("username", "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"proxy": "http://proxy.example:99999"}, "proxy: must be http://host:port"),
+        ({"proxy": "http://:3128"}, "proxy: must be http://host:port"),
+        ({"proxy": "http://alice:secret@proxy.example:3128"}, "proxy: must be http://host:port"),
+        ({"proxy": "http://proxy.example:3128/path"}, "proxy: must be http://host:port"),
+        ({"proxy": "https://proxy.example:3128"}, "proxy: must be http://host:port"),
+        ({"token_hosts": ["https://auth.example/x"]}, "token_hosts: 'https://auth.example/x' is no host"),
+        ({"token_hosts": [""]}, "token_hosts: '' is no host"),
+        ({"include": "team/*"}, "include: must be a list"),
+    ],
+)
+def test_bad_setting_of_a_registry(wrong: Mapping[str, Any], told: str) -> None:
+    """What a registry cannot be reached with is told before it is tried, and in an operator's words."""
+    (problem,) = problems_of({"registries": [{"url": "https://a.example", **wrong}]})
+
+    assert problem.startswith(f"registries.0.{told}")
+    assert "secret" not in problem
+
+
+def test_hosts_as_networks_of_containers_have_them() -> None:
+    """A proxy or token server may be called what no registry may: with an underscore, or by an address."""
+    given = {"proxy": "http://squid_1:3128/", "token_hosts": ["auth_1:8443", "[::1]:8443", "auth.example"]}
+    (registry,) = load_settings({"registries": [{"url": "https://a.example", **given}]}).registries
+
+    assert ("http://squid_1:3128/", ("auth_1:8443", "[::1]:8443", "auth.example")) == (
+        registry.proxy,
+        registry.token_hosts,
+    )
+
+
+def test_registries_that_are_no_list(tmp_path: Path) -> None:
+    """One bracket too few makes a table of the list, and is told with the brackets that it takes."""
+    file = write(tmp_path / "s.toml", '[registries]\nurl = "https://a.example"\n')
+
+    assert (
+        "registries: must be a list of URLs, or of tables, each of which begins with [[registries]]",
+    ) == problems_of({}, file)
 
 
 def test_identity_goes_to_the_only_registry(tmp_path: Path) -> None:

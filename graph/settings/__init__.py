@@ -338,9 +338,22 @@ def _find_unknown_variables() -> list[str]:
     ]
 
 
+# What pydantic says in words of Python.
+_MESSAGES: Mapping[Any, str] = {
+    "extra_forbidden": "no setting has this name",
+    "tuple_type": "must be a list",
+    "frozen_set_type": "must be a list",
+    "model_type": "must be a URL or a table",
+    (
+        "registries",
+        "tuple_type",
+    ): "must be a list of URLs, or of tables, each of which begins with [[registries]]",
+}
+
+
 def _describe(problem: Any) -> str:
     where = ".".join(str(part) for part in problem["loc"])
-    message = "no setting has this name" if problem["type"] == "extra_forbidden" else problem["msg"]
+    message = _MESSAGES.get((where, problem["type"])) or _MESSAGES.get(problem["type"]) or problem["msg"]
     # What a setting must not hold is often shown with the reason why.
     message = hide_userinfo(message.removeprefix("Value error, "))
     return f"{where}: {message}" if where else message

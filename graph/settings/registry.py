@@ -10,7 +10,6 @@ import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
@@ -19,6 +18,7 @@ from graph.oci.reference import RegistryName, parse_registry_name, parse_reposit
 from graph.places import (
     Layout,
     hide_userinfo,
+    is_netloc,
     name_of_place,
     parse_api_url,
     parse_layout,
@@ -256,6 +256,14 @@ class RegistrySettings(DiscreetModel):
             raise ValueError(f"more than {MAX_MIRRORS}")
         return tuple(parse_url(mirror) for mirror in mirrors)
 
+    @field_validator("token_hosts")
+    @classmethod
+    def _check_token_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not is_netloc(host):
+                raise ValueError(f"{host!r} is no host, such as auth.example or auth.example:8443")
+        return hosts
+
     @field_validator("api_url")
     @classmethod
     def _check_api_url(cls, url: str | None) -> str | None:
@@ -304,11 +312,11 @@ class RegistrySettings(DiscreetModel):
     @field_validator("proxy")
     @classmethod
     def _check_proxy(cls, proxy: str | None) -> str | None:
-        if proxy is not None:
-            parts = urlsplit(proxy)
-            plain = parts.scheme == "http" and parts.hostname and parts.path in ("", "/") and not parts.query
-            if not plain or "@" in parts.netloc:
-                raise ValueError("must be http://host:port, without user or password")
+        if proxy is None:
+            return None
+        scheme, _, netloc = proxy.partition("://")
+        if scheme != "http" or not is_netloc(netloc.removesuffix("/")):
+            raise ValueError("must be http://host:port, without user or password")
         return proxy
 
     @field_validator("password")
