@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,67 @@ async def test_registry_that_fails_costs_nothing_known(sample: SampleRegistry) -
     assert 4 == len(answer["data"]["repository"]["tags"]["nodes"])
     assert "errors" not in answer
     assert {"REGISTRY_FAILED"} == {stale["reason"] for stale in answer["extensions"]["stale"]}
+
+
+async def test_each_registry_has_ages_of_its_own() -> None:
+    """What is older than its registry's own `max_age` is asked again, and nothing of another registry."""
+    now = [datetime(2026, 5, 1, tzinfo=UTC)]
+    samples = {parse_registry_name(f"{name}.example"): SampleRegistry() for name in ("young", "old")}
+    for registry in samples.values():
+        fill_sample(registry)
+    tables = [{"url": f"http://{name}", "dialect": "oci"} for name in samples]
+    tables[0] |= {"max_age": 60, "referrers_max_age": 5}
+    settings = load_settings(
+        {
+            "registries": tables,
+            "store": ":memory:",
+            "sync_interval": 0,
+            "max_age": 3600,
+            "referrers_max_age": 7200,
+        }
+    )
+
+    async def crawl_all(parts: Parts) -> None:
+        assert [5, 7200] == [upstream.referrers_max_age for upstream in parts.upstreams]
+        for upstream in parts.upstreams:
+            await Crawler(upstream).crawl()
+
+    app = create_app(
+        settings,
+        transports={name: connect_in_process(registry) for name, registry in samples.items()},
+        clock=lambda: now[0],
+        prepare=crawl_all,
+    )
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+    ):
+        now[0] += timedelta(seconds=120)
+        before = [len(registry.requests) for registry in samples.values()]
+        for name in samples:
+            asked = f'{{ repository(registry: "{name}", name: "acr-helloworld") {{ name }} }}'
+            assert "errors" not in await ask(client, asked)
+        after = [len(registry.requests) for registry in samples.values()]
+
+    assert [True, False] == [later > earlier for earlier, later in zip(before, after, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "shown"), [({}, True), ({"exclude": ["samples/*"]}, False), ({"include": ["acr-*"]}, False)]
+)
+async def test_what_the_settings_leave_out_is_told(
+    sample: SampleRegistry, chosen: Mapping[str, Any], shown: bool
+) -> None:
+    """Figures of a registry of which something is left out say that they are lower bounds."""
+    registries = [{"url": f"http://{NAME}", **chosen}]
+    async with serve(sample, registries=registries) as client:
+        answer = await ask(
+            client, "{ registry { basis { countsAreLowerBound } repositories { nodes { name } } } }"
+        )
+        names = [node["name"] for node in answer["data"]["registry"]["repositories"]["nodes"]]
+
+    assert shown is any(name.startswith("samples/") for name in names)
+    assert shown is not answer["data"]["registry"]["basis"]["countsAreLowerBound"]
 
 
 async def test_several_operations_need_a_name(sample: SampleRegistry) -> None:

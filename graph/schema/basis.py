@@ -92,7 +92,7 @@ class Basis:
     )
     counts_are_lower_bound: bool = strawberry.field(
         description="Whether counts may be larger in truth: a repository involved has not been read to its "
-        "end, or a manifest in it is not known."
+        "end, a manifest in it is not known, or the settings leave a part of its registry out."
     )
     spans_registries: bool = strawberry.field(
         description="Whether what is counted lies in several registries. Nothing is shared between two "
