@@ -35,3 +35,5 @@ class ListedManifest:
     pushed_at: datetime | None = None
     changed_at: datetime | None = None
     locks: Locks | None = None
+    lists_referrers: bool = True
+    """Whether what refers to it is in the list too."""

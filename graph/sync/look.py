@@ -69,6 +69,7 @@ class Look:
         self.seen = Seen()
         self.asked: set[Digest] = set()  # digests asked for as a child or a root
         self.is_complete = False  # every manifest was listed, untagged ones too
+        self.told_referrers: set[Digest] = set()  # whose referrers are in that list
         self.since = since
         self._key = key
         self._saved_requests = 0

@@ -3,7 +3,7 @@
 Rules of this file: only a list that was read to its end makes a manifest absent, and one that a tag has just
 named is there whatever the list said before. What is listed is there, so that what another repository has
 read is not asked for again; and whatever refers to something is listed too, so that lists of referrers tell
-nothing more.
+nothing more. Where that is not so for some, what refers to these is asked for as anywhere.
 """
 
 from graph.errors import ContentError, RegistryError, RegistryUnknownError, RegistryUnsupportedError
@@ -13,7 +13,7 @@ from graph.registry.entries import ListedManifest
 from graph.store.changes import Discovery, Failure
 from graph.sync.look import Look
 from graph.sync.patience import failure_of
-from graph.sync.plan import needs_manifest
+from graph.sync.plan import needs_manifest, refers_to_any
 from graph.sync.tags import told_of
 
 
@@ -45,8 +45,11 @@ async def observe_manifests(look: Look) -> bool:
         return False
     await _see(look, listed)
     tagged = {tag.digest for tag in tags}
-    look.seen.missing.update(look.present() - listed.keys() - tagged)
-    look.seen.referrers.update(dict.fromkeys(listed, ()))
+    apart = {digest for digest, manifest in listed.items() if not manifest.lists_referrers}
+    untold = {digest for digest in look.present() if refers_to_any(look.known, digest, apart)}
+    look.seen.missing.update(look.present() - listed.keys() - tagged - untold)
+    look.seen.referrers.update(dict.fromkeys(listed.keys() - apart, ()))
+    look.told_referrers = (look.present() | listed.keys()) - apart - untold
     look.is_complete = True
     await look.settle()
     return True

@@ -14,7 +14,7 @@ the registry said as an `ObservedRepository`, what follows goes out as `Reposito
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -244,15 +244,22 @@ def plan_subjects(
     )
 
 
+def refers_to_any(known: KnownRepository, digest: Digest, subjects: Collection[Digest]) -> bool:
+    """Tell whether it refers to one of the subjects, or to what refers to one."""
+    return any(subject in subjects for subject in _subjects_above(known, digest))
+
+
 def _referrer_depth(known: KnownRepository, digest: Digest) -> int:
-    depth = 0
-    while depth < MAX_REFERRER_DEPTH:
+    return sum(1 for _ in _subjects_above(known, digest))
+
+
+def _subjects_above(known: KnownRepository, digest: Digest) -> Iterator[Digest]:
+    for _ in range(MAX_REFERRER_DEPTH):
         artifact = known.artifacts.get(digest)
         if artifact is None or artifact.subject is None:
-            break
+            return
         digest = artifact.subject
-        depth += 1
-    return depth
+        yield digest
 
 
 def plan_unlisted(known: KnownRepository, listed: Mapping[Digest, Collection[Digest]]) -> tuple[Digest, ...]:

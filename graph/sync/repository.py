@@ -146,11 +146,11 @@ async def _observe(
     """See all of it; return why the list of tags was cut short, if it was."""
     seen_before = look.present() if look.since is None else set()
     cut_short = await observe_tags(look, in_catalog)
-    if await observe_manifests(look):
-        return cut_short
+    is_told = await observe_manifests(look)
     await look.load()
-    await observe_children(look, seen_before)
-    await observe_roots(look)
+    if not is_told:
+        await observe_children(look, seen_before)
+        await observe_roots(look)
     if with_referrers:
         await observe_referrers(look, seen_before)
     return cut_short

@@ -97,7 +97,7 @@ async def observe_roots(look: Look) -> None:
 
 async def observe_referrers(look: Look, seen_before: set[Digest]) -> None:
     """See what refers to what is present, where the registry tells: referrers of referrers too."""
-    asked: set[Digest] = set()
+    asked = set(look.told_referrers)
     while may_list_referrers(look):
         subjects = plan_subjects(look.known, look.at, look.upstream.referrers_max_age, asked=asked)
         if not subjects:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from builders import make_image, make_index, make_sbom, make_signature
+from builders import make_artifact, make_image, make_index, make_sbom, make_signature
 from fakes.harbor import HarborRegistry
 from fakes.sync_rig import Rig, image, open_rig, push
 from graph.errors import RegistryUnknownError
@@ -25,6 +25,7 @@ WEB = RepositoryName("library/team/web")
 PUSHED = datetime(2025, 11, 24, 9, 50, 4, 123000, UTC)
 SIGNED = datetime(2025, 11, 25, 10, 0, 0, 0, UTC)
 URL = "https://harbor.example"
+DAY = 86_400
 
 
 def connect(registry: SampleRegistry, **settings: object) -> RegistryClient:
@@ -156,28 +157,55 @@ def test_hosts_are_known(url: str, expected: str) -> None:
 
 
 async def test_crawl() -> None:
-    """A crawl asks for no tag, knows all there is, and the next one asks for lists only."""
+    """A crawl asks for no tag, knows all there is, and the next one asks for lists only.
+
+    What refers to an accessory is in no list of Harbor's own: that is asked for.
+    """
     registry = HarborRegistry()
     index = make_index([image("one"), image("arm", architecture="arm64")])
     signature = make_signature(index)
     push(registry, WEB, index, "v1", "latest")
     push(registry, WEB, image("two"))
-    push(registry, WEB, make_sbom(index))
+    sbom = make_sbom(index)
+    signed = make_artifact("application/vnd.example.signature", subject=sbom)
+    twice = make_artifact("application/vnd.example.signature", subject=signed)
+    for built in (sbom, signed, twice):
+        push(registry, WEB, built)
     push(registry, WEB, signature, str(signature.tag))
     rig: Rig
     async with open_rig(registry, dialect="harbor") as rig:
         first, report = await rig.spend()
         second, _ = await rig.spend()
         artifacts = rig.artifacts(WEB)
+        rig.clock.advance(DAY)
+        third, _ = await rig.spend()
+        assert artifacts == rig.artifacts(WEB)
 
         assert {} == report.trouble_counts
         assert "COMPLETE" == rig.repository(WEB)["completeness"]
         assert [] == rig.recount()
 
     lists = {"PING": 1, "CATALOG": 1, "TAGS": 2, "MANIFESTS": 1}
-    assert {**lists, "MANIFEST_GET": 6, "CONFIG": 4} == first
+    # Two accessories, what refers to one of them, and to that.
+    assert {**lists, "MANIFEST_GET": 8, "CONFIG": 4, "REFERRERS": 4} == first
     # Of a tag that only the plain list has it takes a HEAD to know what it names.
     assert {**lists, "MANIFEST_HEAD": 1} == second
-    assert ["", "DANGLING", "INDEX_CHILD", "INDEX_CHILD", "REFERRER", "REFERRER"] == sorted(
-        artifacts.values()
-    )
+    assert {**lists, "MANIFEST_HEAD": 1, "REFERRERS": 4} == third
+    assert ["", "DANGLING", "INDEX_CHILD", "INDEX_CHILD", *4 * ["REFERRER"]] == sorted(artifacts.values())
+
+
+async def test_what_refers_to_an_accessory_is_deleted() -> None:
+    """It is asked for when the list of the accessory's referrers is read again, and gone then."""
+    registry = HarborRegistry()
+    built = make_image()
+    sbom = make_sbom(built)
+    signed = make_artifact("application/vnd.example.signature", subject=sbom)
+    for each, tags in ((built, ("v1",)), (sbom, ()), (signed, ())):
+        push(registry, WEB, each, *tags)
+    async with open_rig(registry, dialect="harbor") as rig:
+        await rig.crawl()
+        registry.delete_manifest(WEB, signed.digest)
+        rig.clock.advance(DAY)
+        await rig.crawl()
+        assert {built.digest: "", sbom.digest: "REFERRER"} == rig.artifacts(WEB)
+        assert [] == rig.recount()

@@ -36,6 +36,9 @@ _LOST = frozenset(
     {Capability.TAG_DIGESTS, Capability.UNTAGGED_LISTING, Capability.PUSH_TIME, Capability.LOCKS}
 )
 
+# Ours, no field of Harbor's: it stands with what it belongs to.
+_IS_ACCESSORY = " accessory"
+
 
 def _paging(extra: str = "") -> Paging:
     return Paging(size_name="page_size", largest=100, extra=extra, has_own_cursor=False)
@@ -165,7 +168,8 @@ def _read_tags(page: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _read_manifests(page: Mapping[str, Any]) -> list[dict[str, Any]]:
     artifacts = _objects(page.get(""))
-    return [*artifacts, *(each for artifact in artifacts for each in _objects(artifact.get("accessories")))]
+    accessories = (each for artifact in artifacts for each in _objects(artifact.get("accessories")))
+    return [*artifacts, *({**each, _IS_ACCESSORY: True} for each in accessories)]
 
 
 def _parse_tag(item: Any) -> ListedTag:
@@ -188,4 +192,5 @@ def _parse_manifest(item: Any) -> ListedManifest:
         media_type if isinstance(media_type, str) and media_type else None,
         # `size` is what the whole image weighs. An accessory has a time of creation only.
         pushed_at=parse_time(item.get("push_time") or item.get("creation_time")),
+        lists_referrers=_IS_ACCESSORY not in item,
     )
