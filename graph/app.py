@@ -177,7 +177,8 @@ class LoginCheck:
     """As whom a registry is asked, where that is written down, and why the registry did not answer, if so.
 
     `username` is None where we are nobody, and `<token>` where an identity token takes its place. `below` has
-    the users as whom parts of the registry are asked, which nobody has tried.
+    the users as whom parts of the registry are asked, which nobody has tried. `is_known`: it asked for one;
+    where it did not, its answer says nothing of our login.
     """
 
     registry: RegistryName
@@ -185,6 +186,7 @@ class LoginCheck:
     source: str
     username: str | None
     below: Mapping[str, str]
+    is_known: bool
     failure: GraphError | None
 
 
@@ -205,7 +207,8 @@ async def check_logins(
                 await client.ping()
             except GraphError as error:
                 failure = error
-            return LoginCheck(registry.name, client.dialect.name, source, username, below, failure)
+            known = client.asks_who_we_are
+            return LoginCheck(registry.name, client.dialect.name, source, username, below, known, failure)
 
     return await asyncio.gather(*(check(*each) for each in enumerate(settings.registries)))
 

@@ -65,7 +65,10 @@ def print_report(console: Console, report: CrawlReport) -> None:
 def print_logins(console: Console, checks: Sequence[LoginCheck]) -> None:
     """As whom each registry was asked, by whose word, and what it said."""
     for check in checks:
-        answer = "ok" if check.failure is None else f"{check.failure.code}: {check.failure}"
+        is_untried = check.username is not None and not check.is_known
+        answer = "ok, without asking who we are" if is_untried else "ok"
+        if check.failure is not None:
+            answer = f"{check.failure.code}: {check.failure}"
         below = "".join(f"  below {path}: {user}\n" for path, user in check.below.items())
         console.print(
             f"{check.registry} ({check.dialect})\n"

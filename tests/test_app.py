@@ -1,5 +1,6 @@
 """The application as a client sees it, over the sample registry and the real store, client and crawl."""
 
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
+from fakes.scripted import ScriptedRegistry, answer_error, answer_json, in_turn
 from graph.app import Parts, check_logins, create_app, open_parts
 from graph.errors import SettingsError
 from graph.oci.reference import parse_registry_name
@@ -16,6 +19,7 @@ from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample
 from graph.settings import load_settings
 from graph.sync.crawl import Crawler
+from graph.terminal import print_logins
 
 pytestmark = pytest.mark.anyio
 
@@ -289,6 +293,24 @@ async def test_hidden_fields(sample: SampleRegistry) -> None:
     config = answer["data"]["artifact"]["manifest"]["config"]
     assert {"os": "linux", "env": None, "labels": None, "history": None, "raw": None} == config
     assert {"HIDDEN"} == {error["extensions"]["code"] for error in answer["errors"]}
+
+
+async def test_a_login_that_nobody_asked_for() -> None:
+    """Where anybody is answered the check says so: a wrong password would have been answered too."""
+    names = parse_registry_name("open.example"), parse_registry_name("asks.example")
+    login = {"username": "alice", "password": "s3cret"}
+    settings = load_settings({"registries": [{"url": f"https://{name}", **login} for name in names]})
+    refused = answer_error(401, "UNAUTHORIZED", WWW_Authenticate='Basic realm="x"')
+    asks = ScriptedRegistry({"/v2/": in_turn(refused, answer_json({}))})
+    transports = dict(
+        zip(names, (connect_in_process(SampleRegistry()), httpx.ASGITransport(asks)), strict=True)
+    )
+    output = io.StringIO()
+    print_logins(Console(file=output, width=200), await check_logins(settings, transports=transports))
+
+    assert ["answer: ok, without asking who we are", "answer: ok"] == [
+        line.strip() for line in output.getvalue().splitlines() if "answer" in line
+    ]
 
 
 async def test_logins_are_checked_each_for_itself() -> None:

@@ -55,6 +55,11 @@ class Authorizer:
         self._scheme: Scheme | None = None
         self._learned_scopes: dict[str | None, str | None] = {}
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the registry ever wanted to know who we are."""
+        return self._scheme is not None
+
     async def aclose(self) -> None:
         """Stop every token request under way."""
         await self._tokens.aclose()

@@ -194,6 +194,11 @@ class RegistryClient:
         await self._ask(self._endpoint.ping())
 
     @property
+    def asks_who_we_are(self) -> bool:
+        """Whether the registry ever has; what it answered before, it answers anybody."""
+        return self._exchange.asks_who_we_are
+
+    @property
     def allowances(self) -> Mapping[str, Allowance]:
         """By origin, what it said last of how many requests it still answers; left out where it does not."""
         exchanges = {str(self._endpoint.origin): self._exchange, **self._apis}

@@ -115,6 +115,11 @@ class Exchange:
         return f"Exchange({self._endpoint.origin})"
 
     @property
+    def asks_who_we_are(self) -> bool:
+        """Whether the registry ever has; what it answered before, it answers anybody."""
+        return self._authorizer.is_asked
+
+    @property
     def held_for(self) -> float:
         """Seconds for which no request goes out, by the server's own word; 0 where it has said nothing."""
         wait = self._throttle.held_for(asyncio.get_running_loop().time())
