@@ -17,7 +17,7 @@ import math
 # Tags or digests looked at between two writes of one look. Each may take three requests: a HEAD, a GET, and
 # a GET of the config.
 MAX_BATCH = 500
-# The same for all looks at a registry together: twenty-five each when there are as many as a crawl makes at once.
+# The same for all looks at a registry together: 25 each when there are as many as a crawl makes at once.
 MAX_UNSAVED = 1600
 # The same for a look at the beginning, where a process before was killed. Small, so that what a killed
 # process did is not lost; not one, since a write costs as much as a few requests.
