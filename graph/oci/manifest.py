@@ -2,12 +2,14 @@
 
 Rules of this file: bytes come in, one value goes out, or MalformedManifestError. The media type decides the
 form; a tag or a name never does. A type that we do not know gives an `OtherManifest`, in which nothing is
-interpreted. A document that two readers could take for two things (CVE-2021-41190) is refused whoever sent
-it. Whether the bytes are the right ones is the caller's question (`verify_digest`); here they are only given
+interpreted. A header is no part of what a digest names: it makes nothing else of a document that shows what
+it is. A document that two readers could take for two things (CVE-2021-41190) is refused whoever sent it.
+Whether the bytes are the right ones is the caller's question (`verify_digest`); here they are only given
 their name.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
@@ -160,11 +162,19 @@ def parse_manifest(data: bytes, content_type: str | None, expected: Digest | Non
         )
     digest = _digest_of(data, expected)
     media_type = _media_type_of(document, content_type, is_named=digest == expected)
+    if media_type not in media_types.READ_TYPES and not document.get("mediaType"):
+        # One repository's header would otherwise take the layers from an image of another.
+        with suppress(MalformedManifestError):
+            return _parse_form(document, digest, _guess_media_type(document), len(data))
+    return _parse_form(document, digest, media_type, len(data))
+
+
+def _parse_form(document: dict[str, Any], digest: Digest, media_type: str, size: int) -> Manifest:
     if media_type in media_types.IMAGE_MANIFEST_TYPES:
-        return _parse_image(document, digest, media_type, len(data))
+        return _parse_image(document, digest, media_type, size)
     if media_type in media_types.IMAGE_INDEX_TYPES:
-        return _parse_index(document, digest, media_type, len(data))
-    return _parse_other(document, digest, media_type, len(data))
+        return _parse_index(document, digest, media_type, size)
+    return _parse_other(document, digest, media_type, size)
 
 
 def _has(document: Mapping[str, Any], name: str) -> bool:

@@ -252,6 +252,24 @@ def test_header_decides_where_the_document_does_not_say() -> None:
     assert media_types.DOCKER_MANIFEST_LIST == manifest.media_type
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/vnd.unknown.v1+json",
+        media_types.OCI_ARTIFACT_MANIFEST,
+        media_types.DOCKER_SCHEMA1,
+        media_types.DOCKER_SCHEMA1_SIGNED,
+    ],
+)
+@pytest.mark.parametrize("name", ["manifest.json", "docker-manifest.json", "index.json"])
+def test_header_makes_nothing_else_of_the_bytes(name: str, content_type: str) -> None:
+    """What a digest names is one thing in every repository, whatever each was told when it was pushed."""
+    document = json.loads(fixture(name))
+    del document["mediaType"]
+    data = encode(document)
+    assert parse_manifest(data, None) == parse_manifest(data, content_type, compute_digest(data))
+
+
 def test_header_and_document_that_differ_are_refused_unless_the_digest_decides() -> None:
     """media-types.md, "Media Type Conflicts": bytes named by their digest overrule the header."""
     data = fixture("manifest.json")
