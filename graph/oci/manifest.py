@@ -231,8 +231,7 @@ def _guess_media_type(document: Mapping[str, Any]) -> str:
 
 
 def _parse_image(document: dict[str, Any], digest: Digest, media_type: str, size: int) -> ImageManifest:
-    if _has(document, "manifests"):
-        raise MalformedManifestError("an image manifest must not list manifests")
+    _refuse_others(document, "an image manifest", "config", "layers")
     if not _has(document, "config") and not _has(document, "layers"):
         raise MalformedManifestError("an image manifest must have a config and layers")
     _check_descriptors(document, "layers")
@@ -253,8 +252,7 @@ def _parse_image(document: dict[str, Any], digest: Digest, media_type: str, size
 
 
 def _parse_index(document: dict[str, Any], digest: Digest, media_type: str, size: int) -> ImageIndex:
-    if any(_has(document, name) for name in _CONTENT_NAMES):
-        raise MalformedManifestError("an index must not have a config or layers")
+    _refuse_others(document, "an index", "manifests")
     if "manifests" not in document:  # but null is how Go writes an empty list
         raise MalformedManifestError("an index must list manifests")
     _check_descriptors(document, "manifests")
@@ -275,8 +273,11 @@ def _parse_index(document: dict[str, Any], digest: Digest, media_type: str, size
 def _parse_other(document: dict[str, Any], digest: Digest, media_type: str, size: int) -> OtherManifest:
     said = document.get("schemaVersion")
     version = said if type(said) is int and said in (1, 2) else None  # no other was ever defined
+    if media_type in media_types.SCHEMA1_TYPES:
+        _refuse_others(document, "a schema 1 manifest", "fsLayers")
     if media_type != media_types.OCI_ARTIFACT_MANIFEST:
         return OtherManifest(digest, media_type, size, version, None, None, {}, ())
+    _refuse_others(document, "an artifact manifest", "blobs")
     _check_descriptors(document, "blobs")
     artifact = convert(document, _ArtifactDocument)
     return OtherManifest(
@@ -289,6 +290,13 @@ def _parse_other(document: dict[str, Any], digest: Digest, media_type: str, size
         artifact.annotations or {},
         _descriptors(artifact.blobs),
     )
+
+
+def _refuse_others(document: Mapping[str, Any], what: str, *own: str) -> None:
+    """Refuse a manifest with what only another kind has: a reader that looks for that first is misled."""
+    for name in ("manifests", *_CONTENT_NAMES):
+        if name not in own and _has(document, name):
+            raise MalformedManifestError(f"{what} must not have {name} (CVE-2021-41190)")
 
 
 def _check_version(version: int | None) -> None:

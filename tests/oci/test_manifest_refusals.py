@@ -44,6 +44,8 @@ LAYER = builders.make_descriptor("layer")
 BAD_IMAGES = {
     "manifests beside layers": change(manifests=[CHILD]),
     "an empty list of manifests beside layers": change(manifests=[]),
+    "fsLayers beside layers": change(fsLayers=[{"blobSum": CHILD["digest"]}]),
+    "blobs beside layers": change(blobs=[LAYER]),
     "fsLayers and manifests": lambda _: {"schemaVersion": 2, "fsLayers": [], "manifests": []},
     "manifests and nothing else": lambda _: {"schemaVersion": 2, "manifests": [CHILD]},
     "no config, no layers": lambda _: {"schemaVersion": 2},
@@ -88,6 +90,7 @@ BAD_INDEXES = {
     "layers beside manifests": change(layers=[]),
     "blobs beside manifests": change(blobs=[LAYER]),
     "fsLayers beside manifests": change(fsLayers=[]),
+    "layers beside manifests of null": change(manifests=None, layers=[LAYER]),
     "layers in another case": change(Layers=[LAYER]),
     "config and layers, no manifests": lambda _: {"schemaVersion": 2, "config": LAYER, "layers": [LAYER]},
     "no manifests": lambda _: {"schemaVersion": 2},
@@ -116,6 +119,20 @@ def test_ambiguous_document_is_refused_whatever_it_is_called(media_type: str | N
     data = encode({"schemaVersion": 2, "config": LAYER, "layers": [], "manifests": [CHILD]})
     with pytest.raises(MalformedManifestError, match="CVE-2021-41190"):
         parse_manifest(data, media_type)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "own"),
+    [(media_types.OCI_ARTIFACT_MANIFEST, "blobs"), (media_types.DOCKER_SCHEMA1, "fsLayers")],
+)
+@pytest.mark.parametrize("other", ["config", "layers", "blobs", "fsLayers"])
+def test_kind_beside_another_is_refused(media_type: str, own: str, other: str) -> None:
+    """Of the kinds that are read no more, too: the next reader may look for another list first."""
+    document = {"mediaType": media_type, own: []}
+    parse_manifest(encode(document), media_type)
+    if other != own:
+        with pytest.raises(MalformedManifestError, match="CVE-2021-41190"):
+            parse_manifest(encode(document | {other: {} if other == "config" else []}), media_type)
 
 
 @pytest.mark.parametrize("data", [b"[]", b"null", b'"{}"', b"1", b"", b"<html>", b"{", b"[" * 100_000])
