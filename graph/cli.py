@@ -39,7 +39,15 @@ from graph.store.engine import inspect_store, name_of
 from graph.store.recount import MAX_DIFFERENCES, recount
 from graph.sync.crawl import Crawler
 from graph.sync.report import Progress
-from graph.terminal import Console, TaskID, make_progress_bar, make_recount_bar, print_logins, print_report
+from graph.terminal import (
+    Console,
+    TaskID,
+    make_progress_bar,
+    make_recount_bar,
+    print_logins,
+    print_report,
+    show_progress,
+)
 
 # Seconds `ocigraph query --url` waits for a server; its own limit for a query is 10 s unless set otherwise.
 SERVER_TIMEOUT = 60.0
@@ -186,13 +194,7 @@ def sync(urls: Urls = None, file: File = None, store: StoreUrl = None) -> None:
         def tell(registry: RegistryName, now: Progress) -> None:
             if registry not in tasks:
                 tasks[registry] = bar.add_task(registry, total=None, details="")
-            rate = now.requests / now.elapsed if now.elapsed > 0 else 0.0
-            bar.update(
-                tasks[registry],
-                completed=now.repositories_done,
-                total=now.repositories_total,
-                details=f"{now.tags} tags, {now.manifests} manifests, {now.requests} requests, {rate:.0f}/s",
-            )
+            show_progress(bar, tasks[registry], now)
 
         tune_process()
         reports = asyncio.run(crawl(settings, progress=tell))
