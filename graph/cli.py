@@ -74,7 +74,7 @@ app = typer.Typer(
 Urls = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[URL]...",
+        metavar="URL",
         help="The registries to read, such as https://registry.example.com or http://localhost:5000.",
     ),
 ]
@@ -86,7 +86,9 @@ StoreUrl = Annotated[
     str | None,
     typer.Option("--store", metavar="URL", help="Where what is known is kept: a path, or :memory:."),
 ]
-Host = Annotated[str | None, typer.Option(help="The address to listen on. Default: 127.0.0.1.")]
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="The address to listen on. Default: 127.0.0.1.")
+]
 Port = Annotated[
     str | None,
     typer.Option(metavar="NUMBER", help="The port to listen on; 0 takes a free one. Default: 8000."),
@@ -240,7 +242,8 @@ def query(
     url: Annotated[
         str | None,
         typer.Option(
-            help="A server to ask, such as http://127.0.0.1:8000/graphql. Default: the store alone."
+            metavar="URL",
+            help="A server to ask, such as http://127.0.0.1:8000/graphql. Default: the store alone.",
         ),
     ] = None,
     variables: Annotated[str, typer.Option(metavar="JSON", help="The variables of the query.")] = "{}",

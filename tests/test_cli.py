@@ -39,6 +39,15 @@ def test_schema_is_what_is_committed() -> None:
     assert committed == run("schema").stdout
 
 
+@pytest.mark.parametrize("command", ["serve", "sync", "demo", "query", "verify", "login-check"])
+def test_help_is_in_words(command: str) -> None:
+    """What an option takes is told by what it is for, not by a type of Python's."""
+    usage, _, told = run(command, "--help").stdout.partition("\n")
+
+    assert "[[" not in usage
+    assert "<" not in told.partition("Options:")[2]
+
+
 def test_query_from_an_argument_a_file_and_standard_input(store: str, tmp_path: Path) -> None:
     """A query may be given in three ways."""
     query = "{ __typename }"
