@@ -14,7 +14,7 @@ from fakes.azure_login import ACCESS_LIFETIME, REFRESH_LIFETIME, TOKEN_USER, Acc
 from graph.errors import RegistryDeniedError, SettingsError
 from graph.oci.reference import RegistryName, RepositoryName
 from graph.registry.client import RegistryClient
-from graph.registry.entra import ENTRA_MARGIN, SCOPE, EntraIdentity, open_entra_identity
+from graph.registry.entra import ENTRA_MARGIN, EntraIdentity, open_entra_identity
 from graph.registry.exchange import RetryPolicy
 from graph.registry.identity import IdentitySource, open_identity
 from graph.settings import RegistrySettings
@@ -156,7 +156,8 @@ async def test_entra_tokens_are_exchanged_once(azure: GuardedAzureRegistry, cloc
         await asyncio.gather(*(read_all(client) for _ in range(20)))
         who = await client.identify()
 
-    assert [(SCOPE,)] == credential.asked
+    # What the registries of every cloud are called as an audience (azureADAuthenticationAsArmPolicy).
+    assert [("https://containerregistry.azure.net/.default",)] == credential.asked
     assert 1 == azure.logins.count("/oauth2/exchange")
     assert 6 == azure.logins.count("/oauth2/token")
     assert "Microsoft Entra ID (azure-identity)" == who.source

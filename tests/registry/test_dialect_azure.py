@@ -41,6 +41,7 @@ def connect(registry: AzureRegistry, page_size: int = 1_000) -> RegistryClient:
     [
         ("https://contoso.azurecr.io", "azure"),
         ("https://contoso.azurecr.cn", "azure"),
+        ("https://contoso.azurecr.us", "azure"),
         ("https://azurecr.io.example", "oci"),
         ("https://registry.example", "oci"),
     ],

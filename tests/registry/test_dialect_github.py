@@ -150,6 +150,18 @@ async def test_rate_limit() -> None:
     assert 1 == len(registry.requests)
 
 
+async def test_refusal_is_no_limit() -> None:
+    """A 403 with requests remaining, and no word of when to come back, is about this package alone."""
+    registry = GithubRegistry(faults={"/users/acme": 403})
+    image = make_image()
+    registry.put_manifest(WEB, image.data, image.media_type, "v1")
+
+    async with connect(registry) as client:
+        tags = [page async for page in client.list_tags(WEB)]
+
+    assert [(ListedTag(TagName("v1")),)] == tags
+
+
 async def test_credentials_stay_apart() -> None:
     """The token goes to the API as Bearer; the registry is asked without, until it wants to know."""
     registry = GithubRegistry()

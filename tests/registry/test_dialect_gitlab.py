@@ -45,6 +45,24 @@ async def test_repositories_of_groups_and_projects(namespaces: tuple[str, ...], 
         assert expected == await repositories_of(client)
 
 
+async def test_paths_are_one_part() -> None:
+    """The path of a group below a group goes into one part of the URL, as GitLab wants it."""
+    asked: list[bytes] = []
+
+    class Watching(httpx.ASGITransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(request.url.raw_path.partition(b"?")[0])
+            return await super().handle_async_request(request)
+
+    settings = RegistrySettings(
+        url="https://registry.gitlab.com", namespaces=("team/sub",), username="reader", password=TOKEN
+    )
+    async with RegistryClient(settings, Watching(fill())) as client:
+        assert ["team/sub/api"] == await repositories_of(client)
+
+    assert [b"/api/v4/groups/team%2Fsub/registry/repositories"] == asked
+
+
 @pytest.mark.parametrize(("count", "requests"), [(1, 1), (100, 1), (101, 2), (250, 3)])
 async def test_requests_of_a_list(count: int, requests: int) -> None:
     """n repositories of a group cost ⌈n/100⌉ requests; of the Link only the query is used."""

@@ -9,6 +9,7 @@ from graph.registry.origin import (
     Origin,
     classify_address,
     host_of,
+    named_hosts,
     parse_origin,
     redact_url,
     resolve_redirect,
@@ -209,3 +210,12 @@ def test_redirect_does_not_come_back_to_http() -> None:
         resolve_redirect(
             "https://storage.example/x", "http://storage.example/x", origin, AddressGuard(origin)
         )
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("auth.example", True), ("proxy.example", True), ("other.example", False)]
+)
+def test_named_hosts_may_be_anywhere(host: str, expected: bool) -> None:
+    """The token servers and the proxy of the settings may be on addresses that nobody else may lead to."""
+    guard = AddressGuard(ORIGIN, named_hosts(["auth.example:8443"], "http://proxy.example:3128"))
+    assert expected is guard.allows_addresses(host, ["10.0.0.1"])
