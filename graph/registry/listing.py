@@ -97,6 +97,8 @@ class Listing(Generic[Entry]):
     headers: tuple[tuple[str, str], ...] = ()
     refusal_of: Callable[[Reply], type[RegistryError] | None] | None = None
     """What the vendor means by an answer other than 200, where its status does not tell."""
+    is_array: bool = False
+    """Whether a page is an array, as GitHub, GitLab, Harbor and Gitea send it, and no object with one."""
     is_plain: bool = False
     """It is the plain API's, so that it says nothing of the vendor's."""
     action: tuple[str, Callable[[str], str]] | None = None
@@ -261,12 +263,13 @@ def read_page(listing: Listing[Entry], body: bytes) -> Page[Entry]:
         document = decode_json(body, max_bytes=MAX_PAGE_BYTES)
     except (MalformedManifestError, ContentTooLargeError) as error:
         raise ValueError(f"sent a list that cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        # GitHub, GitLab, Harbor and Gitea send bare arrays.
-        document = {"": document}
     refuse_errors(document)
+    if not isinstance(document, list if listing.is_array else dict):
+        raise ValueError("sent a list that is none")
+    if listing.is_array:
+        document = {"": document}
     items = listing.read(document)
-    if items is None and "" not in document:
+    if items is None:
         items = []  # distribution 2.8 writes null once the last tag is gone
     if not isinstance(items, list):
         raise ValueError("sent a list that is none")

@@ -54,7 +54,7 @@ class EcrRegistry(SampleRegistry):
 
     def answer(self, request: Request) -> Answer:
         if request.method == "POST" and request.path == "/":
-            return self._act(request)
+            return self._fault(request) or self._act(request)
         wanted = "Basic " + base64.b64encode(f"AWS:{PASSWORD}".encode()).decode()
         if self.alias is None and request.headers.get("authorization") != wanted:
             refusal = error_answer(401, "UNAUTHORIZED", "Not Authorized")

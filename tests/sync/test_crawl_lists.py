@@ -7,6 +7,7 @@ import pytest
 from builders import make_index, make_sbom
 from fakes.azure import AzureRegistry, Facts
 from fakes.sync_rig import Rig, image, open_rig, push
+from fakes.vendors import DOUBLES, WEB, fill
 from graph.sample import Answer
 
 pytestmark = pytest.mark.anyio
@@ -134,3 +135,22 @@ async def test_a_list_of_no_manifests(azure: Rig, body: bytes, troubles: dict[st
     assert "DANGLING" == azure.artifacts("web")[untagged]
     assert "BEST_EFFORT" == azure.repository("web")["completeness"]
     assert 1 == spent["MANIFEST_HEAD"]
+
+
+@pytest.mark.parametrize("name", ["github", "google", "harbor"])
+async def test_an_object_that_lists_nothing(name: str) -> None:
+    """A message in place of a list, under status 200, is no list of nothing."""
+    double = DOUBLES[name]
+    registry = double.make()
+    fill(registry)
+    async with open_rig(registry, dialect=name, **double.settings) as rig:
+        await rig.crawl()
+        known = rig.tags(WEB), rig.artifacts(WEB)
+        body = b'{"message": "come back later"}'
+        registry.faults = lambda request: None if "/v2/acme" in request.path else Answer(200, body=body)
+        if name == "google":
+            registry.faults = {f"/v2/{WEB}/tags/list": Answer(200, body=body)}
+        report = await rig.crawl()
+
+        assert report.failure is not None or report.trouble_counts
+        assert known == (rig.tags(WEB), rig.artifacts(WEB))

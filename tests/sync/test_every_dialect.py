@@ -12,7 +12,7 @@ from fakes.sync_rig import Rig, image, open_rig, push, repository_name, tag_name
 from fakes.vendors import DOUBLES, TOOL, WEB, fill
 from graph.registry.capability import Capability, CapabilityState
 from graph.registry.dialects import DIALECTS
-from graph.sample import SampleRegistry
+from graph.sample import Answer, Request, SampleRegistry
 from graph.sync.refresh import Refresher
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("name", DOUBLES)]
@@ -118,6 +118,25 @@ async def test_capabilities(name: str) -> None:
         )
         knows = rig.client.capabilities[Capability.REFERRERS] is CapabilityState.SUPPORTED
         assert (knows or found[Capability.UNTAGGED_LISTING]) is lists_sbom
+
+
+@pytest.mark.parametrize("body", [b"[5]", b'"x"', b"5"])
+async def test_lists_that_are_none(name: str, body: bytes) -> None:
+    """Lists that say nothing of what is there cost nothing that is known."""
+    async with crawled(name) as (registry, rig):
+        known = rig.tags(WEB), rig.artifacts(WEB), rig.tags(TOOL)
+        answers = ("/manifests/", "/blobs/", "/referrers/")
+
+        def lie(request: Request) -> Answer | None:
+            is_list = request.path != "/v2/" and not any(each in request.path for each in answers)
+            return Answer(200, body=body) if is_list else None
+
+        registry.faults = lie
+        report = await rig.crawl()
+
+        assert report.failure is not None or report.trouble_counts
+        assert known == (rig.tags(WEB), rig.artifacts(WEB), rig.tags(TOOL))
+        assert [] == rig.recount()
 
 
 def test_every_dialect_has_a_double(name: str) -> None:

@@ -83,6 +83,7 @@ class GiteaDialect(OciDialect):
             lambda item: f"{item['name']}:{item['version']}",
             Paging(size_name="limit", largest=_PAGE_SIZE, extra=urlencode(query), has_own_cursor=False),
             login=Login.BASIC,
+            is_array=True,
         )
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:

@@ -92,6 +92,7 @@ class GithubDialect(OciDialect):
             Login.BEARER,
             _VERSION,
             _refusal_of,
+            is_array=True,
         )
 
     def versions(self, repository: RepositoryName, path: str) -> Listing[ListedImage]:
@@ -109,6 +110,7 @@ class GithubDialect(OciDialect):
             Login.BEARER,
             _VERSION,
             _refusal_of,
+            is_array=True,
         )
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:

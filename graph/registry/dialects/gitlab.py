@@ -63,6 +63,7 @@ class GitlabDialect(OciDialect):
             _PAGING,
             api=self.api,
             login=Login.BEARER,
+            is_array=True,
         )
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:

@@ -148,8 +148,10 @@ def _read_images(page: dict[str, Any]) -> Any:
     images = page.get("manifest")
     if isinstance(images, dict):
         return list(images.items())
-    if page.get("tags") and "child" not in page:
-        raise RegistryUnsupportedError("the registry lists tags as others do")
+    if "child" not in page:
+        if "tags" in page:
+            raise RegistryUnsupportedError("the registry lists tags as others do")
+        return False  # no list at all
     return []
 
 

@@ -77,6 +77,7 @@ class HarborDialect(OciDialect):
             lambda item: item["name"],
             _paging(),
             login=Login.BASIC,
+            is_array=True,
         )
 
     def own_tags(self, repository: RepositoryName) -> Listing[ListedTag]:
@@ -90,6 +91,7 @@ class HarborDialect(OciDialect):
             lambda item: item["name"],
             _paging("q=tags%3D%2A&with_tag=true&with_immutable_status=true"),
             login=Login.BASIC,
+            is_array=True,
         )
 
     def manifests(self, repository: RepositoryName) -> Listing[ListedManifest]:
@@ -103,6 +105,7 @@ class HarborDialect(OciDialect):
             lambda item: item["digest"],
             _paging("q=base%3D%2A&with_tag=false&with_accessory=true"),
             login=Login.BASIC,
+            is_array=True,
         )
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
@@ -158,18 +161,20 @@ def _objects(items: Any) -> list[Any]:
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def _read_tags(page: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
+def _read_tags(page: Mapping[str, Any]) -> list[Any]:
+    strange = [item for item in page[""] if not isinstance(item, dict)]
+    tags = [
         {**tag, "digest": artifact.get("digest")}
-        for artifact in _objects(page.get(""))
+        for artifact in _objects(page[""])
         for tag in _objects(artifact.get("tags"))
     ]
+    return strange + tags
 
 
-def _read_manifests(page: Mapping[str, Any]) -> list[dict[str, Any]]:
-    artifacts = _objects(page.get(""))
+def _read_manifests(page: Mapping[str, Any]) -> list[Any]:
+    artifacts = _objects(page[""])
     accessories = (each for artifact in artifacts for each in _objects(artifact.get("accessories")))
-    return [*artifacts, *({**each, _IS_ACCESSORY: True} for each in accessories)]
+    return [*page[""], *({**each, _IS_ACCESSORY: True} for each in accessories)]
 
 
 def _parse_tag(item: Any) -> ListedTag:
