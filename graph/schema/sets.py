@@ -178,7 +178,7 @@ def _parse_repository(
     key = keys[home]
     name = text if registry is None else rest
     if "*" in name or "?" in name:
-        RepositoryFilter(name=name)  # checks its length
+        RepositoryFilter(name=name)  # checks it
         return RepositoryPattern(text, key, name, is_glob=True)
     return RepositoryPattern(text, key, parse_repository_name(complete_name(home, name)), is_glob=False)
 

@@ -175,7 +175,7 @@ class LayerFilter:
 def check_search(text: str) -> str:
     """Return the text to search for, as names spell it.
 
-    Raises InvalidFilterError if it is empty or too long.
+    Raises InvalidFilterError if it is empty or too long, or holds what no name has.
     """
     if not text.strip():
         raise InvalidFilterError("there is no text to search for")
@@ -206,6 +206,9 @@ def _check_text(name: str, value: str | None, limit: int) -> None:
         return
     if len(value) > limit:
         raise InvalidFilterError(f"{name} is longer than {limit} characters")
+    # SQLite takes a pattern to end there: it would match what begins as the pattern does.
+    if "\0" in value:
+        raise InvalidFilterError(f"{name} holds the character U+0000, which no name has")
     # JSON can spell half of a surrogate pair; no name holds one and no engine takes it.
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidFilterError(f"{name} is not valid Unicode")

@@ -91,6 +91,7 @@ def test_empty_lists() -> None:
         ({"repositories": [""]}, InvalidNameError),
         ({"repositories": ["*" * 257]}, InvalidFilterError),
         ({"repositories": ["\ud800*"]}, InvalidFilterError),
+        ({"repositories": ["team*\0"]}, InvalidFilterError),
         ({"repositories": [f"{number}*" for number in range(MAX_GLOBS + 1)]}, QueryTooCostlyError),
         ({"artifacts": ["web"] * (MAX_MEMBERS + 1)}, QueryTooCostlyError),
         ({"artifacts": ["web"] * MAX_MEMBERS, "repositories": ["web"]}, QueryTooCostlyError),
