@@ -150,14 +150,26 @@ def parse_tag_name(text: str) -> TagName:
             f"a tag name has at most {MAX_TAG_NAME_LENGTH} characters, this one {len(text)}"
         )
     if _TAG.fullmatch(text) is None:
-        if not text:
-            rule = "it is empty"
-        elif text[0] in ".-":
-            rule = "it must not start with '.' or '-'"
-        else:
-            rule = "it may hold only letters, digits, '.', '_' and '-'"
-        raise InvalidNameError(f"{text!r} is not the name of a tag: {rule}")
+        raise InvalidNameError(f"{text!r} is not the name of a tag: {_broken_tag_rule(text)}")
     return TagName(text)
+
+
+def parse_tag_prefix(text: str) -> str:
+    """Text that the name of a tag may start with.
+
+    Raises InvalidNameError, with the rule that every such name would break.
+    """
+    if text and _TAG.fullmatch(text) is None:
+        raise InvalidNameError(f"no tag's name starts with {text!r}: {_broken_tag_rule(text)}")
+    return text
+
+
+def _broken_tag_rule(text: str) -> str:
+    if not text:
+        return "it is empty"
+    if text[0] in ".-":
+        return "it must not start with '.' or '-'"
+    return "it may hold only letters, digits, '.', '_' and '-'"
 
 
 def namespace_of(name: RepositoryName) -> str | None:

@@ -166,7 +166,7 @@ class TagFilter:
     )
 
     def to_store(self) -> filters.TagFilter:
-        """The same in the store's words. Raises InvalidFilterError."""
+        """The same in the store's words. Raises InvalidFilterError and InvalidNameError."""
         return filters.TagFilter(self.name, self.name_prefix, bool(self.include_referrer_tags))
 
 

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from graph.errors import InvalidFilterError
 from graph.oci.liveness import Untagged
 from graph.oci.manifest import ArtifactKind
-from graph.oci.reference import parse_name_prefix, parse_repository_name
+from graph.oci.reference import parse_name_prefix, parse_repository_name, parse_tag_prefix
 
 # Characters of a pattern, a prefix, a namespace or a text to search for: one more than the longest name
 # (255, what distribution accepts), so that a whole name with one wildcard still fits.
@@ -121,9 +121,11 @@ class TagFilter:
     include_referrer_tags: bool = False
 
     def __post_init__(self) -> None:
-        """Raise InvalidFilterError if it is too long."""
+        """Raise InvalidFilterError if it is too long, InvalidNameError for a prefix that starts no name."""
         _check_text("name", self.name, MAX_PATTERN_LENGTH)
         _check_text("namePrefix", self.name_prefix, MAX_PATTERN_LENGTH)
+        if self.name_prefix is not None:
+            parse_tag_prefix(self.name_prefix)
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,8 @@ WRONG_BELOW = [
     ('tags(after: "nonsense") { totalCount }', "INVALID_CURSOR"),
     (f'tags(filter: {{namePrefix: "{LONG}"}}) {{ totalCount }}', "INVALID_FILTER"),
     ('tags(filter: {name: "1*\\u0000"}) { totalCount }', "INVALID_FILTER"),
+    ('tags(filter: {namePrefix: "1.0.0+"}) { totalCount }', "INVALID_NAME"),
+    ('tags(filter: {namePrefix: "-"}) { totalCount }', "INVALID_NAME"),
     ('artifacts(before: "nonsense") { totalCount }', "INVALID_CURSOR"),
     ("artifacts(filter: {kinds: []}) { totalCount }", "INVALID_FILTER"),
     ("layers(last: 0) { totalCount }", "INVALID_PAGE"),
