@@ -64,6 +64,15 @@ def test_query_from_an_argument_a_file_and_standard_input(store: str, tmp_path: 
     assert [{"__typename": "Query"}] * 3 == [json.loads(answer.stdout)["data"] for answer in answers]
 
 
+def test_store_is_asked_where_registries_are(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables with which `serve URL` logs in are set where `query` and `verify` are typed, too."""
+    monkeypatch.setenv("OCIGRAPH_USERNAME", "me")
+    monkeypatch.setenv("OCIGRAPH_PASSWORD_FILE", "/run/secrets/registry")
+
+    assert 0 == run("query", "{ __typename }", "--store", store).returncode
+    assert 0 == run("verify", "--store", store).returncode
+
+
 def test_query_with_errors_ends_with_1(store: str) -> None:
     """A script can tell an answer with errors from one without."""
     answer = run("query", "{ nothing }", "--store", store)

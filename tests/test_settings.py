@@ -143,6 +143,18 @@ def test_identity_goes_to_the_only_registry(tmp_path: Path) -> None:
     assert ("me", "hunter2") == (registry.username, registry.password.get_secret_value())
 
 
+def test_identity_without_a_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login in the variables is in nobody's way where no registry is asked, as by `ocigraph query`."""
+    monkeypatch.setenv("OCIGRAPH_USERNAME", "me")
+    monkeypatch.setenv("OCIGRAPH_PASSWORD_FILE", "/run/secrets/registry")
+
+    assert () == load_settings({}).registries
+    with pytest.raises(SettingsError) as caught:
+        load_settings({}, needs_registries=True)
+    (problem,) = caught.value.problems
+    assert problem.startswith("registries: none is given")
+
+
 def test_identity_is_never_shared() -> None:
     """With two registries a top-level password would reach the wrong one, so it is refused."""
     problems = problems_of({"registries": ["a.example", "b.example"], "username": "u", "password": "p"})

@@ -165,7 +165,8 @@ class Settings(DiscreetModel, BaseSettings):
     @field_validator("username", "password", "password_file")
     @classmethod
     def _keep_identity_apart(cls, value: Any, info: ValidationInfo) -> Any:
-        if value is not None and len(info.data.get("registries", [None])) != 1:
+        # Without any it is not used: a shell in which `serve URL` was started asks the store there, too.
+        if value is not None and len(info.data.get("registries", ())) > 1:
             raise ValueError("needs exactly one registry; with several, give each its own")
         return value
 
