@@ -71,6 +71,7 @@ class Look:
         self.is_complete = False  # every manifest was listed, untagged ones too
         self.told_referrers: set[Digest] = set()  # whose referrers are in that list
         self.since = since
+        self._is_checked = False  # a ping was answered
         self._key = key
         self._saved_requests = 0
         self._saved_at = self.at
@@ -174,13 +175,23 @@ class Look:
                 self.tally.add_trouble(self.name, name, tag)
         self.seen = Seen()
 
+    async def check(self) -> None:
+        """Nothing, if the registry has answered a ping in this look or does now; raises RegistryError if not.
+
+        A proxy whose registry is away may answer 404 to whatever it is asked.
+        """
+        if not self._is_checked:
+            await self.upstream.check()
+            self._is_checked = True
+
     async def ask_whether_there(self, digests: Iterable[Digest]) -> list[Digest]:
         """HEAD each digest; note the answers as seen and return those that are there.
 
         Where no HEAD has been answered yet, or one was proved wrong, a refusal says nothing: each that is
-        refused is got.
+        refused is got. Raises RegistryError where what was present is refused and no ping is answered.
         """
         there: list[Digest] = []
+        gone: list[Digest] = []
         client, upstream = self.upstream.client, self.upstream
 
         async def head(digest: Digest) -> None:
@@ -195,11 +206,14 @@ class Look:
                 self.seen.answered.add(digest)
                 there.append(digest)
             elif answer.code == RegistryUnknownError.code:
-                self.seen.missing.add(digest)
+                gone.append(digest)
             else:
                 self.tally.add_trouble(self.name, digest, answer)
 
         await drain(deque(digests), head, at_once=MAX_TASKS)
+        if not self.present().isdisjoint(gone):
+            await self.check()
+        self.seen.missing.update(gone)
         return there
 
 

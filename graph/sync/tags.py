@@ -62,7 +62,7 @@ async def observe_tags(look: Look, in_catalog: InCatalog) -> RegistryError | Con
             if in_catalog is not InCatalog.LISTED:
                 raise
             if not error.codes:  # not in the words of the specification: is it the registry that says so?
-                await look.upstream.check()
+                await look.check()
             break
         except DoubtfulListError as error:
             is_doubtful = True
@@ -140,7 +140,7 @@ async def observe_named(
         gone = set() if is_listed else {name for name, seen in tags.items() if _is_unknown(seen)}
         try:
             if gone:
-                await look.upstream.check()
+                await look.check()
             look.seen.missing_tags.update(gone)
         except RegistryError as raised:
             error = error or raised

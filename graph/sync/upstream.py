@@ -72,10 +72,7 @@ class Upstream:
         return Condition(breaker.state, asks_again_at, allowances)
 
     async def check(self) -> None:
-        """Nothing, if the registry answers a ping, be it by refusing us; raises RegistryError if not.
-
-        A proxy whose registry is away may answer 404 to whatever it is asked.
-        """
+        """Nothing, if the registry answers a ping, be it by refusing us; raises RegistryError if not."""
         with suppress(RegistryDeniedError):
             await self.client.ping()
 

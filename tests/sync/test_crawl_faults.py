@@ -188,6 +188,33 @@ async def test_a_404_in_other_words(rig: Rig, is_away: bool) -> None:
         assert {} == rig.tags("web")
 
 
+async def test_a_registry_that_goes_away_behind_a_proxy(rig: Rig) -> None:
+    """404 to whatever is asked, from one request on: what was known of the repository is still there."""
+    index = make_index([image("child")])
+    push(rig.registry, "web", index, "v1")
+    push(rig.registry, "web", image("old"), "v0")
+    await rig.crawl()
+    rig.registry.delete_tag("web", "v0")
+    await rig.crawl()
+    known = rig.tags("web"), rig.artifacts("web")
+    has_tags = False
+
+    def answer(request: Request) -> Answer | None:
+        nonlocal has_tags
+        is_there, has_tags = not has_tags, has_tags or request.path == "/v2/web/tags/list"
+        return None if is_there else Answer(404, body=b"404 page not found")
+
+    rig.registry.faults = answer
+    report = await rig.crawl()
+    assert "REGISTRY_UNKNOWN" == rig.repository("web")["error_code"]
+    assert {"REGISTRY_UNKNOWN": 2} == report.trouble_counts  # the tag, and the repository
+    assert known == (rig.tags("web"), rig.artifacts("web"))
+    rig.registry.faults = {}
+    await rig.crawl()
+    assert known == (rig.tags("web"), rig.artifacts("web"))
+    assert [] == rig.recount()
+
+
 async def test_tags_null(rig: Rig) -> None:
     """`"tags": null` is an empty list (distribution 2.8.2 after the last tag is gone)."""
     push(rig.registry, "web", image("a"), "v1")

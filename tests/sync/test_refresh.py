@@ -236,7 +236,7 @@ async def test_referrers(rig: Rig, refresher: Refresher) -> None:
     rig.registry.delete_manifest("web", sbom.digest)
     spent = await rig.cost(refresher.refresh_referrers(rig.key, WEB, digest))
     # No HEAD has been answered yet: nobody knows what a refused one says.
-    assert {"REFERRERS": 1, "MANIFEST_HEAD": 1, "MANIFEST_GET": 1} == spent
+    assert {"REFERRERS": 1, "MANIFEST_HEAD": 1, "MANIFEST_GET": 1, "PING": 1} == spent
     assert {built.digest: ""} == rig.artifacts("web")
     assert [] == rig.recount()
 
