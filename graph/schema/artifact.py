@@ -263,8 +263,8 @@ class Artifact(Node):
     platforms: list[ArtifactLink] | None = batched(
         load_platforms,
         key=_index_key,
-        description="Of an index the images it lists that run, and that this repository holds: at most "
-        "1,000. Empty for anything else. Null with an error where `manifest` is.",
+        description="Of an index what it lists to be run, images or indexes again, and this repository "
+        "holds: at most 1,000. Empty for anything else. Null with an error where `manifest` is.",
     )
     child_count: int | None = computed(
         _child_count,

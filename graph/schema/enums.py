@@ -62,7 +62,10 @@ class Completeness(Enum):
         "BEST_EFFORT",
         description="All tags and what they lead to. Untagged manifests may exist that nobody can list.",
     )
-    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Not looked at yet.")
+    UNKNOWN = strawberry.enum_value(
+        "UNKNOWN",
+        description="No crawl has read it to its end yet: what a query has read meanwhile is shown.",
+    )
 
 
 @strawberry.enum(description="Which artifacts a figure counts.")

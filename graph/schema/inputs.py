@@ -84,7 +84,11 @@ class TagOrder(Enum):
 class ArtifactOrder(Enum):
     """What artifacts are sorted by."""
 
-    FIRST_SEEN = strawberry.enum_value("FIRST_SEEN", description="First seen first.")
+    FIRST_SEEN = strawberry.enum_value(
+        "FIRST_SEEN",
+        description="First seen first, as they were written down: `firstSeenAt` of two repositories that "
+        "were read at the same time may say otherwise.",
+    )
     FIRST_SEEN_REVERSED = strawberry.enum_value("FIRST_SEEN_REVERSED", description="Last seen first.")
     CREATED = strawberry.enum_value("CREATED", description="Newest first, by when the image was made.")
     CREATED_REVERSED = strawberry.enum_value(

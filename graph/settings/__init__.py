@@ -144,7 +144,9 @@ class Settings(DiscreetModel, BaseSettings):
         default=None, description="A file with the bearer token every request must bring."
     )
     hide: Annotated[frozenset[Hidden], NoDecode, BeforeValidator(_split)] = Field(
-        default=frozenset(), description="What to keep back: `config-env`, `labels`, `history`."
+        default=frozenset(),
+        description="What to keep back: `config-env`, `labels`, `history`, which has the Dockerfile's lines "
+        "of `ENV` and `LABEL`.",
     )
 
     @model_validator(mode="before")

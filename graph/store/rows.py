@@ -24,7 +24,7 @@ class Completeness(StrEnum):
     BEST_EFFORT = (
         "BEST_EFFORT"  # tags and what they lead to; untagged manifests may exist that nobody can list
     )
-    UNKNOWN = "UNKNOWN"  # not looked at yet
+    UNKNOWN = "UNKNOWN"  # no crawl has read it to its end yet
 
 
 class Scope(StrEnum):
