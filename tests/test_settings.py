@@ -351,6 +351,16 @@ def test_an_empty_token_file(tmp_path: Path) -> None:
     assert ["port", "token_file"] == sorted(problem.split(":")[0] for problem in problems)
 
 
+@pytest.mark.parametrize("token", ["two\nlines", "s\u00e9cret", "a\tb", "a\x7f"])
+def test_a_token_that_no_request_can_bring(tmp_path: Path, token: str) -> None:
+    """A server that waits for it would let nobody in, and a client would fail with the token in its words."""
+    file = write(tmp_path / "token", token)
+    (problem,) = problems_of({"token_file": str(file)})
+
+    assert problem.startswith("token_file: ")
+    assert token not in problem
+
+
 def test_a_file_named_by_a_variable_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What names the file is what has to be mended."""
     monkeypatch.setenv("OCIGRAPH_SETTINGS", str(tmp_path / "missing.toml"))

@@ -65,6 +65,9 @@ STORE_ENGINES = frozenset({"sqlite"})
 # What a browser sends as `Origin`: a scheme and a host, with a port if it is not the scheme's own.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]+", re.ASCII)
 
+# What every client can put into a header: more than RFC 6750 asks of a bearer token, and one line.
+_TOKEN = re.compile(r"[\x20-\x7e]+")
+
 
 class Hidden(StrEnum):
     """What `hide` can keep back, because it often holds secrets."""
@@ -202,7 +205,7 @@ class Settings(DiscreetModel, BaseSettings):
     def _check_token_file(cls, file: Path | None) -> Path | None:
         if file is not None:
             try:
-                read_secret(file)
+                _read_token(file)
             except (OSError, UnicodeDecodeError) as error:
                 raise ValueError(f"{file} cannot be read: {error}") from error
         return file
@@ -218,14 +221,21 @@ class Settings(DiscreetModel, BaseSettings):
     def read_token(self) -> str | None:
         """The bearer token that requests must bring, or None when anyone may ask.
 
-        Raises SettingsError when the file cannot be read or holds nothing.
+        Raises SettingsError when the file cannot be read, or holds nothing that a request can bring.
         """
         if self.token_file is None:
             return None
         try:
-            return read_secret(self.token_file)
+            return _read_token(self.token_file)
         except (OSError, ValueError) as error:
             raise SettingsError([f"token_file: {error}"]) from error
+
+
+def _read_token(file: Path) -> str:
+    token = read_secret(file)
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"{file} holds no token that a request can bring: one line of ASCII")
+    return token
 
 
 FindProblems = Callable[[RegistrySettings], Sequence[str]]
