@@ -20,6 +20,7 @@ import httpx
 
 from graph.errors import (
     ContentTooLargeError,
+    DigestMismatchError,
     GraphError,
     RegistryError,
     RegistryFailedError,
@@ -41,7 +42,7 @@ from graph.registry.identity import Identity, IdentitySource, open_identity
 from graph.registry.layouts import LayoutTransport
 from graph.registry.ledger import Ledger, RequestKind
 from graph.registry.listing import Pager
-from graph.registry.manifests import is_manifest, read_digest, read_media_type
+from graph.registry.manifests import is_manifest, is_page, read_digest, read_media_type
 from graph.registry.mirrors import fetch_from, open_mirror, settings_of_mirror
 from graph.registry.origin import AddressGuard, Origin, named_hosts, parse_origin
 from graph.registry.reader import PageReader
@@ -311,7 +312,7 @@ class RegistryClient:
         """The bytes of a config, verified; its `urls`, if it has any, are never asked.
 
         Raises RegistryUnknownError, DigestMismatchError, ContentTooLargeError (before a request, if it says
-        so).
+        so), RegistryProtocolError for a page in its place, which says nothing of the config.
         """
         if descriptor.size > MAX_CONFIG_BYTES:
             raise ContentTooLargeError("the config", MAX_CONFIG_BYTES)
@@ -320,8 +321,14 @@ class RegistryClient:
             return endpoint.config(repository, descriptor.digest)
 
         reply = await fetch_from(self._mirrors, make, descriptor.digest)
-        reply = reply or await self._ask(make(self._endpoint))
-        verify_digest(reply.body, descriptor.digest)
+        request = make(self._endpoint)
+        reply = reply or await self._ask(request)
+        try:
+            verify_digest(reply.body, descriptor.digest)
+        except DigestMismatchError:
+            if is_page(reply):
+                raise request.error(RegistryProtocolError, "sends a page in place of a config") from None
+            raise
         return reply.body
 
     async def list_referrers(self, repository: RepositoryName, digest: Digest) -> tuple[Descriptor, ...]:

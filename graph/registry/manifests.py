@@ -1,4 +1,4 @@
-"""What an answer about a manifest says of it, as far as its headers and bytes can be believed.
+"""What an answer says of the manifest or config in it, as far as its headers and bytes can be believed.
 
 Rules of this file: no I/O. A header is a claim; the bytes tell better.
 """
@@ -23,6 +23,11 @@ def read_digest(reply: Reply) -> Digest | None:
 def read_media_type(reply: Reply) -> str | None:
     """What the registry calls it; None where it does not say."""
     return strip_parameters(reply.headers.get("content-type", "")) or None
+
+
+def is_page(reply: Reply) -> bool:
+    """Whether it is for people, as a login's or a proxy's under status 200."""
+    return read_media_type(reply) in ("text/html", "application/xhtml+xml")
 
 
 def is_manifest(reply: Reply, digest: Digest) -> bool:

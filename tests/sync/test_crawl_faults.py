@@ -664,6 +664,7 @@ async def test_a_tag_named_by_another_algorithm(rig: Rig) -> None:
     [
         (404, True),
         (Answer(200, body=b"another config"), True),
+        (Answer(200, (("Content-Type", "text/html; charset=utf-8"),), b"<html>log in</html>"), False),
         (403, False),
         (500, False),
     ],
