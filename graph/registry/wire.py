@@ -53,6 +53,9 @@ MAX_ERROR_BYTES = 64 * 1024
 MAX_ERROR_CODES = 16
 _ERROR_CODE = re.compile(r"[A-Z0-9_]{1,64}")
 
+# Seconds for which a registry can make us stay away; Docker Hub's pulls are counted for six hours.
+MAX_WAIT = 24 * 3600.0
+
 # Characters of a cursor in a Link. Quay's and ECR's encrypted ones have some hundreds.
 MAX_QUERY_LENGTH = 4096
 
@@ -316,7 +319,12 @@ def parse_retry_after(text: str | None, now: datetime) -> float | None:
 
 
 def read_wait(reply: Reply, now: datetime) -> float | None:
-    """Seconds that a refusal wants us to wait; None where it does not say."""
+    """Seconds that a refusal wants us to wait, MAX_WAIT at most; None where it does not say."""
+    wait = _read_wait(reply, now)
+    return None if wait is None else min(wait, MAX_WAIT)
+
+
+def _read_wait(reply: Reply, now: datetime) -> float | None:
     headers = reply.headers
     wait = parse_retry_after(headers.get("retry-after"), now)
     if wait is not None:

@@ -2,9 +2,10 @@
 
 Rules of this file: whoever asks for the same thing at the same time shares one task, its answer and its
 error. An asker waits a bounded time; the task goes on when all of them have given up, since what it learns
-is wanted. Where the registry has said that it will not answer within that time, nobody waits and none is
-begun. The number of tasks is bounded for each registry by itself, so that one that does not answer takes no
-other's, and nothing is queued: an asker who is refused answers from the store.
+is wanted. Where the registry has said that it will not answer within that time, of itself or of such a
+question about this place (refusals.py), nobody waits and none is begun. The number of tasks is bounded for
+each registry by itself, so that one that does not answer takes no other's, and nothing is queued: an asker
+who is refused answers from the store.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ from graph.oci.digest import Digest
 from graph.oci.reference import RepositoryName, TagName
 from graph.sync.catalog import observe_catalog
 from graph.sync.condition import Condition
+from graph.sync.queue import place_of
+from graph.sync.refusals import Refusals
 from graph.sync.repository import refresh_referrers, refresh_repository, refresh_tag
 from graph.sync.upstream import Upstream
 
@@ -49,6 +52,7 @@ class Refresher:
         self._tasks: dict[int, dict[Hashable, asyncio.Task[GraphError | None]]] = {
             key: {} for key in self._upstreams
         }
+        self._refusals = {key: Refusals() for key in self._upstreams}
 
     def condition_of(self, registry_key: int) -> Condition:
         """How the registry answers now."""
@@ -60,7 +64,8 @@ class Refresher:
         Raises RegistryUnknownError for a repository that the registry does not show.
         """
         upstream = self._chosen(registry_key, name)
-        await self._share(registry_key, ("repository", name), refresh_repository(upstream, name))
+        refresh = refresh_repository(upstream, name)
+        await self._share(registry_key, ("repository", name), refresh, place_of(name))
 
     async def refresh_tag(self, registry_key: int, name: RepositoryName, tag: TagName) -> None:
         """Look at what one tag names.
@@ -69,7 +74,8 @@ class Refresher:
         repository that nobody knows.
         """
         upstream = self._chosen(registry_key, name)
-        await self._share(registry_key, ("tag", name, tag), refresh_tag(upstream, name, tag))
+        refresh = refresh_tag(upstream, name, tag)
+        await self._share(registry_key, ("tag", name, tag), refresh, place_of(name))
 
     async def refresh_catalog(self, registry_key: int) -> None:
         """Look at which repositories there are; nothing is asked about any of them.
@@ -85,9 +91,8 @@ class Refresher:
         Raises NotObservedError where it is not, RegistryUnsupportedError where the registry does not tell.
         """
         upstream = self._chosen(registry_key, name)
-        await self._share(
-            registry_key, ("referrers", name, digest), refresh_referrers(upstream, name, digest)
-        )
+        refresh = refresh_referrers(upstream, name, digest)
+        await self._share(registry_key, ("referrers", name, digest), refresh, place_of(name))
 
     async def aclose(self) -> None:
         """End what is under way; those who wait for it are told that it was not done."""
@@ -109,17 +114,36 @@ class Refresher:
         except KeyError:
             raise UnknownRegistryError("no registry with this key is configured") from None
 
-    async def _share(self, registry_key: int, what: Hashable, refresh: Coroutine[Any, Any, object]) -> None:
+    async def _run(
+        self, registry_key: int, question: str, refresh: Coroutine[Any, Any, object]
+    ) -> GraphError | None:
+        error = await _as_value(refresh)
+        upstream = self._upstreams[registry_key]
+        # Where only pulls are counted, all else is worth asking.
+        counts_pulls_only = any(each.counts_pulls_only for each in upstream.client.allowances.values())
+        if isinstance(error, RegistryThrottledError) and error.retry_after and not counts_pulls_only:
+            self._refusals[registry_key].note(question, upstream.clock(), error.retry_after)
+        return error
+
+    async def _share(
+        self,
+        registry_key: int,
+        what: tuple[str, *tuple[Hashable, ...]],
+        refresh: Coroutine[Any, Any, object],
+        place: str = "",
+    ) -> None:
         tasks = self._tasks[registry_key]
         client = self._upstreams[registry_key].client
         task = tasks.get(what)
-        if (wait := client.held_for) > self._timeout:
+        question = f"{what[0]} {place}"
+        refused = self._refusals[registry_key].wait(question, self._upstreams[registry_key].clock())
+        if (wait := max(client.held_for, refused)) > self._timeout:
             refresh.close()
             raise RegistryThrottledError(
                 f"{client.name} wants no request for {wait:.0f} s", registry=client.name, retry_after=wait
             )
         if task is None and len(tasks) < self._max_refreshes:
-            task = asyncio.create_task(_as_value(refresh))
+            task = asyncio.create_task(self._run(registry_key, question, refresh))
             tasks[what] = task
             task.add_done_callback(lambda _: tasks.pop(what))
         else:

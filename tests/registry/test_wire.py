@@ -24,6 +24,7 @@ from graph.registry.origin import Origin
 from graph.registry.wire import (
     MAX_ERROR_CODES,
     MAX_QUERY_LENGTH,
+    MAX_WAIT,
     Endpoint,
     Reply,
     Request,
@@ -293,3 +294,19 @@ def test_answer_from_elsewhere_is_a_failure(status: int) -> None:
 def test_retry_after(text: str | None, expected: float | None) -> None:
     """Seconds or a date; anything else is as if it were not there."""
     assert expected == parse_retry_after(text, NOW)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"retry_after": "999999999"},
+        {"retry_after": "Fri, 31 Dec 9999 23:59:59 GMT"},
+        {"x_retry_after": "253402300799"},
+        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "253402300799"},
+    ],
+)
+def test_nobody_keeps_us_away_for_good(told: dict[str, str]) -> None:
+    """However long a registry wants us to wait, a day is what it gets."""
+    wait = explain(PAGE, reply(429, b"", **told), NOW).retry_after
+    assert wait is not None
+    assert wait <= MAX_WAIT

@@ -11,13 +11,14 @@ from graph.errors import (
     GraphError,
     NotObservedError,
     RegistryDeniedError,
+    RegistryThrottledError,
     RegistryUnknownError,
     RegistryUnreachableError,
     RegistryUnsupportedError,
     UnknownRegistryError,
 )
 from graph.oci.digest import Digest
-from graph.sample import Answer
+from graph.sample import Answer, Request
 from graph.sync.refresh import Refresher
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +45,46 @@ class Gate:
     async def __call__(self) -> None:
         self.reached.set()
         await self.opened.wait()
+
+
+async def test_a_place_that_wants_no_request_for_long(rig: Rig, refresher: Refresher) -> None:
+    """Who is told to come back in ten minutes does, and asks of other places, and other things, meanwhile."""
+    for name in ("team/web", "team/api", "other/web"):
+        push(rig.registry, name, image(name), "v1")
+    refusal = Answer(429, (("Retry-After", "600"),), b"")
+    rig.registry.faults = lambda request: refusal if request.path.startswith("/v2/team/") else None
+    for _ in range(3):
+        for name in ("team/web", "team/api"):
+            with pytest.raises(RegistryThrottledError) as caught:
+                await refresher.refresh_repository(rig.key, repository_name(name))
+            assert caught.value.retry_after is not None
+            assert 500 < caught.value.retry_after <= 600
+    assert 1 == len(rig.registry.requests)
+
+    await refresher.refresh_repository(rig.key, repository_name("other/web"))
+    assert 1 == len(rig.tags("other/web"))
+    rig.registry.faults = {}
+    await refresher.refresh_tag(rig.key, repository_name("team/api"), V1)
+    assert 1 == len(rig.tags("team/api"))
+    rig.clock.advance(600)
+    await refresher.refresh_repository(rig.key, repository_name("team/web"))
+    assert 1 == len(rig.tags("team/web"))
+
+
+async def test_pulls_that_are_spent(rig: Rig, refresher: Refresher) -> None:
+    """Where only pulls are counted, a repository is looked at all the same: lists and HEADs are none."""
+    push(rig.registry, "web", image("a"), "v1")
+    told = (("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600"), ("Retry-After", "600"))
+
+    def refuse(request: Request) -> Answer | None:
+        is_pull = request.method == "GET" and "/manifests/" in request.path
+        return Answer(429, told, b"") if is_pull else None
+
+    rig.registry.faults = refuse
+    for _ in range(2):
+        with pytest.raises(RegistryThrottledError):
+            await refresher.refresh_repository(rig.key, WEB)
+    assert 2 == len([request for request in rig.registry.requests if request.path.endswith("/tags/list")])
 
 
 # A repository.
