@@ -216,7 +216,10 @@ async def check_logins(
 async def crawl(
     settings: Settings, *, progress: Callable[[RegistryName, Progress], None] | None = None
 ) -> list[CrawlReport]:
-    """Crawl every registry of the settings once, all at the same time; their reports in order."""
+    """Crawl every registry of the settings once, all at the same time; their reports in order.
+
+    What ends one crawl, such as a mistake of ours, is raised when the others have come to their ends.
+    """
     async with open_parts(settings) as parts:
 
         async def crawl_one(upstream: Upstream) -> CrawlReport:
@@ -226,7 +229,13 @@ async def crawl(
 
             return await Crawler(upstream).crawl(tell)
 
-        return await asyncio.gather(*map(crawl_one, parts.upstreams))
+        ended = await asyncio.gather(*map(crawl_one, parts.upstreams), return_exceptions=True)
+    reports = []
+    for each in ended:
+        if isinstance(each, BaseException):
+            raise each
+        reports.append(each)
+    return reports
 
 
 async def answer(

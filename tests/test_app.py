@@ -12,13 +12,15 @@ import pytest
 from rich.console import Console
 
 from fakes.scripted import ScriptedRegistry, answer_error, answer_json, in_turn
-from graph.app import Parts, check_logins, create_app, open_parts
+from graph.app import Parts, answer, check_logins, create_app, open_parts
+from graph.app import crawl as crawl_once
 from graph.errors import SettingsError
 from graph.oci.reference import parse_registry_name
 from graph.registry.in_process import connect_in_process
 from graph.sample import SAMPLE_REGISTRY_NAME, SampleRegistry, fill_sample
 from graph.settings import load_settings
 from graph.sync.crawl import Crawler
+from graph.sync.report import CrawlReport
 from graph.terminal import print_logins
 
 pytestmark = pytest.mark.anyio
@@ -240,6 +242,32 @@ def test_empty_token_file_is_no_open_door(tmp_path: Path) -> None:
     token.write_text("")
     with pytest.raises(SettingsError):
         create_app(load_settings({"token_file": token}))
+
+
+async def test_a_crawl_that_breaks_off_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends the crawl of one registry is raised once the other is crawled, and that is stored."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+        (tmp_path / name / "index.json").write_text('{"schemaVersion":2,"manifests":[]}')
+    whole = Crawler.crawl
+
+    async def break_off(crawler: Crawler, progress: Any = None) -> CrawlReport:
+        if crawler.upstream.client.name == "a":
+            raise RuntimeError("a mistake of ours")
+        return await whole(crawler, progress)
+
+    monkeypatch.setattr(Crawler, "crawl", break_off)
+    settings = load_settings(
+        {"registries": [f"oci:{tmp_path}/a", f"oci:{tmp_path}/b"], "store": str(tmp_path / "store.db")}
+    )
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        await crawl_once(settings)
+
+    told = await answer(settings, "{ registries { name sync { lastFinishedAt } } }", {})
+    assert [("a", False), ("b", True)] == [
+        (each["name"], each["sync"]["lastFinishedAt"] is not None) for each in told["data"]["registries"]
+    ]
 
 
 async def test_mistakes_of_one_of_several_registries() -> None:
