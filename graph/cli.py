@@ -8,8 +8,6 @@ import asyncio
 import json
 import logging
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +16,11 @@ import typer
 
 from graph import __version__
 from graph.app import Parts, answer, check_logins, crawl, create_app
+from graph.elsewhere import ask_server
 from graph.errors import (
     GraphError,
     InputError,
     InvalidQueryError,
-    ServerError,
-    ServerUnreachableError,
     SettingsError,
     StoreError,
 )
@@ -48,9 +45,6 @@ from graph.terminal import (
     print_report,
     show_progress,
 )
-
-# Seconds `ocigraph query --url` waits for a server; its own limit for a query is 10 s unless set otherwise.
-SERVER_TIMEOUT = 60.0
 
 EXIT_DIFFERENCES = 1
 EXIT_REGISTRY = 3
@@ -266,11 +260,13 @@ def query(
         response = asyncio.run(answer(settings, document, values, operation))
     else:
         asked = {"query": document, "variables": values, "operationName": operation}
-        response = _ask_server(url, settings.read_token(), asked)
+        response = ask_server(url, settings.read_token(), asked)
     print(json.dumps(response, indent=2, ensure_ascii=False))
     if response.get("errors"):
-        codes = [error.get("extensions", {}).get("code") for error in response["errors"]]
-        if url is None and StoreError.code in codes:
+        codes = (
+            {error.get("extensions", {}).get("code") for error in response["errors"]} if url is None else ()
+        )
+        if StoreError.code in codes:
             print(f"ocigraph: the store is {name_of(settings.store)}", file=sys.stderr)
         raise typer.Exit(1)
 
@@ -361,29 +357,3 @@ def _read_variables(text: str) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InputError("--variables is not a JSON object")
     return values
-
-
-def _ask_server(url: str, token: str | None, asked: dict[str, Any]) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise InputError("--url must begin with http:// or https://")
-    request = urllib.request.Request(
-        url,
-        json.dumps(asked).encode(),
-        {"Content-Type": "application/json", "Accept": "application/json"},
-    )
-    if token is not None:
-        request.add_header("Authorization", f"Bearer {token}")
-    try:
-        with urllib.request.urlopen(request, timeout=SERVER_TIMEOUT) as reply:
-            body = reply.read()
-    except urllib.error.HTTPError as error:
-        body = error.read()
-    except OSError as error:
-        raise ServerUnreachableError(f"{url} does not answer: {error}") from error
-    try:
-        response = json.loads(body)
-    except ValueError as error:
-        raise ServerError(f"{url} does not answer with JSON; is it a GraphQL server?") from error
-    if not isinstance(response, dict):
-        raise ServerError(f"{url} does not answer as a GraphQL server does")
-    return response

@@ -13,6 +13,7 @@ MAY_IMPORT = {
     "errors": "",
     "graphiql": "",
     "process": "",
+    "elsewhere": "errors",
     "sample": "",
     "oci": "errors | msgspec",
     "places": "errors oci",
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "server": "errors app process | uvicorn",
     "terminal": "sync app | rich",
     "cli": "errors oci settings registry store sync schema graphiql process app sample server terminal"
-    " | typer",
+    " elsewhere | typer",
     "__main__": "cli",
 }
 STANDARD = sys.stdlib_module_names - {"sqlite3"}
