@@ -17,7 +17,7 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as r; port = os.environ.get('OCIGRAPH_PORT', '8000'); r.urlopen(f'http://127.0.0.1:{port}/healthz', timeout=2)"]
 # Inside a container the loopback address reaches nobody; what may reach port 8000 is for its publisher to say.
 ENTRYPOINT ["ocigraph"]
 CMD ["serve", "--host", "0.0.0.0"]

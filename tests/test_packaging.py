@@ -1,13 +1,16 @@
 """What carries the program to others is whole: lock files, wheel, container, the vendored GraphiQL."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -159,6 +162,31 @@ def test_dockerfile_finds_its_sources() -> None:
 
     assert sources == passed
     assert [] == [source for source in sources if not (ROOT / source).exists()]
+
+
+def find_health(port: int) -> subprocess.CompletedProcess[bytes]:
+    """Run the Dockerfile's check of a container's health, with the port in the variable that says so."""
+    (check,) = re.findall(r"^HEALTHCHECK[^[]*CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    _, *arguments = json.loads(check)
+    variables = os.environ | {"OCIGRAPH_PORT": str(port)}
+    return subprocess.run([sys.executable, *arguments], env=variables, capture_output=True, timeout=30)
+
+
+def test_health_of_a_container_that_listens_elsewhere() -> None:
+    """A container whose port is set is asked there, and only one that answers is well."""
+
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answered = find_health(server.server_port)
+        server.shutdown()
+
+    assert 0 == answered.returncode, answered.stderr
+    assert 0 != find_health(server.server_port).returncode
 
 
 def test_graphiql_is_as_vendored() -> None:
