@@ -18,13 +18,15 @@ from graph.places import name_of_place
 from graph.registry.auth import Credentials
 from graph.registry.auth_file import MAX_AUTH_FILE_BYTES, AuthFile, parse_auth_file, servers_of
 from graph.registry.credential_helper import ask_helper
-from graph.settings import IdentityProvider, RegistrySettings
+from graph.registry.watched_file import WatchedFile
+from graph.settings import IdentityProvider, RegistrySettings, read_secret
 
 # Seconds that a helper's answer is believed. The shortest-lived that helpers are known to give, those of
 # Google, last an hour and may be half over.
 HELPER_LIFETIME = 900.0
 
 ANONYMOUS = "nobody (anonymous)"
+UNSENDABLE = "it or the username holds what no request can: bytes, or a line's end"
 
 Ask = Callable[[str, str], Awaitable[Credentials | None]]
 
@@ -86,6 +88,26 @@ class FixedIdentity:
         return self._identity
 
 
+class SecretFileIdentity:
+    """The settings say who we are, and a file our password, which may be renewed there."""
+
+    def __init__(self, source: str, credentials: Credentials, file: Path) -> None:
+        """`credentials` are those of now."""
+        self._source = source
+        self._username = credentials.username
+        self._credentials = WatchedFile(file, self._read, credentials)
+
+    async def identify(self, repository: str | None) -> Identity:
+        """The same for every repository."""
+        return Identity(self._source, self._credentials.get())
+
+    def _read(self, file: Path) -> Credentials:
+        credentials = Credentials(self._username, read_secret(file))
+        if not credentials.is_sendable:
+            raise ValueError(UNSENDABLE)
+        return credentials
+
+
 class FileIdentity:
     """A file of Docker or containers says it, or names a helper that knows."""
 
@@ -101,19 +123,19 @@ class FileIdentity:
     ) -> None:
         """`registry` is `host[:port]` of a URL with this scheme."""
         self._path = path
-        self._file = file
+        self._file = WatchedFile(path, read_auth_file, file)
         self._registry = registry
         self._scheme = scheme
         self._clock = clock
         self._ask = ask
         self._kept = KeptIdentity(clock)
-        self._below = file.users_below(registry, scheme=scheme)
 
     async def identify(self, repository: str | None) -> Identity:
         """The entry that fits best, or what the helper says, which is asked now and then."""
-        chosen = self._file.choose(self._registry, repository, scheme=self._scheme)
+        file = self._file.get()
+        chosen = file.choose(self._registry, repository, scheme=self._scheme)
         if not isinstance(chosen, str):
-            below = self._below if repository is None else {}
+            below = {} if repository else file.users_below(self._registry, scheme=self._scheme)
             is_told = chosen is not None or bool(below)
             return Identity(str(self._path) if is_told else ANONYMOUS, chosen, below)
         return await self._kept.get(partial(self._ask_helper, chosen))
@@ -144,11 +166,11 @@ def open_identity(settings: RegistrySettings, clock: Callable[[], datetime]) -> 
     if settings.username is not None and settings.password is not None:
         credentials = Credentials(settings.username, settings.password.get_secret_value())
         if not credentials.is_sendable:
-            raise SettingsError(
-                ["password: it or the username holds what no request can: bytes, or a line's end"]
-            )
-        file = f" ({settings.password_file})" if settings.password_file is not None else ""
-        return FixedIdentity(f"the settings{file}", credentials)
+            raise SettingsError([f"password: {UNSENDABLE}"])
+        if settings.password_file is None:
+            return FixedIdentity("the settings", credentials)
+        source = f"the settings ({settings.password_file})"
+        return SecretFileIdentity(source, credentials, settings.password_file)
     if settings.auth_file is not None:
         # Whatever we call it, who logged in did so at a host.
         host = name_of_place(settings.url)

@@ -53,6 +53,7 @@ __all__ = [
     "Settings",
     "VARIABLE_PREFIX",
     "load_settings",
+    "read_secret",
 ]
 
 VARIABLE_PREFIX = "OCIGRAPH_"

@@ -91,6 +91,65 @@ async def test_a_password_that_is_no_token() -> None:
     assert [] == registry.asked
 
 
+async def test_a_password_that_is_renewed_in_its_file(tmp_path: Path) -> None:
+    """A token that ends within the hour is written anew to its file, and used from then on."""
+    secret = tmp_path / "secret"
+    secret.write_text("one\n")
+    source = open_identity(RegistrySettings(url=URL, username="oauth2accesstoken", password_file=secret), now)
+    told = [await source.identify(None)]
+    for text in ("second\n", "", "\xff", "the third\n"):
+        secret.write_bytes(text.encode("latin-1"))
+        told.append(await source.identify(None))
+    secret.unlink()
+    told.append(await source.identify(None))
+
+    # What is half written, or gone, leaves the one before.
+    passwords = [each.credentials.password for each in told if each.credentials is not None]
+    assert ["one", "second", "second", "second", "the third", "the third"] == passwords
+    assert {f"the settings ({secret})"} == {each.source for each in told}
+
+
+async def test_a_login_that_is_renewed_in_its_file(tmp_path: Path) -> None:
+    """A file that `docker login` has written anew is read anew; one that is broken leaves what it said."""
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": {"registry.example": {"auth": basic("AWS:one")}}}))
+    source = open_identity(RegistrySettings(url=URL, auth_file=file), now)
+    told = [await source.identify(None)]
+    for text in (json.dumps({"auths": {"registry.example": {"auth": basic("AWS:second")}}}), "{", "{}"):
+        file.write_text(text)
+        told.append(await source.identify(None))
+
+    assert [Credentials("AWS", "one"), *[Credentials("AWS", "second")] * 2, None] == [
+        each.credentials for each in told
+    ]
+    assert ANONYMOUS == told[-1].source
+
+
+async def test_a_renewed_password_gets_a_token_of_its_own(tmp_path: Path) -> None:
+    """The registry is asked with what the file says now, though the token of before has not ended."""
+    secret = tmp_path / "secret"
+    secret.write_text("one")
+    asked: list[str] = []
+
+    def give_token(asked_: Asked) -> Answer:
+        asked.append(base64.b64decode(asked_.headers["authorization"].removeprefix("Basic ")).decode())
+        return answer_json({"token": f"token-{len(asked)}", "expires_in": 3600})
+
+    def ping(asked_: Asked) -> Answer:
+        if asked_.headers.get("authorization") == f"Bearer token-{len(asked)}":
+            return answer_json({})
+        return answer_error(401, "UNAUTHORIZED", WWW_Authenticate=f'Bearer realm="{URL}/token"')
+
+    registry = ScriptedRegistry({"/v2/": ping, "/token": give_token})
+    settings = RegistrySettings(url=URL, username="alice", password_file=secret)
+    async with RegistryClient(settings, httpx.ASGITransport(registry)) as client:
+        for password in ("one", "one", "other"):
+            secret.write_text(password)
+            await client.ping()
+
+    assert ["alice:one", "alice:other"] == asked
+
+
 async def test_nobody() -> None:
     """Without any of it we are nobody; no file of the person who runs the program is looked for."""
     assert Identity(ANONYMOUS, None) == await open_identity(RegistrySettings(url=URL), now).identify(None)
