@@ -8,8 +8,9 @@ from typing import Annotated, NamedTuple
 
 import strawberry
 
-from graph.errors import NotObservedError, RegistryUnsupportedError
+from graph.errors import NotKnownError, NotObservedError, RegistryUnsupportedError
 from graph.oci.digest import Digest
+from graph.oci.media_types import OCI_ARTIFACT_MANIFEST, READ_TYPES
 from graph.oci.reference import RepositoryName, format_reference
 from graph.schema.batches import Answer
 from graph.schema.connections import Connection, Listed
@@ -39,6 +40,9 @@ from graph.store.pages import PageRequest
 from graph.store.related import related_cursors
 from graph.store.rows import ArtifactRow, ManifestRow
 from graph.store.users import ARTIFACT_USERS
+
+# Kinds of manifests that tell what they bring.
+_TOLD_TYPES = READ_TYPES | {OCI_ARTIFACT_MANIFEST}
 
 
 class _SubjectKey(NamedTuple):
@@ -152,6 +156,13 @@ def _manifest_key(row: ArtifactRow) -> int | Exception:
     return recalled(row.error_code, row.error_message)
 
 
+def _layers_key(row: ArtifactRow) -> int | Exception:
+    # Of any other kind nothing is read but its type: an empty list would say that it has no layers.
+    if row.has_manifest and row.media_type not in _TOLD_TYPES:
+        return NotKnownError(f"what a manifest of type {row.media_type} brings is not told by it")
+    return _manifest_key(row)
+
+
 def _index_key(row: ArtifactRow) -> int | Exception:
     return row.key if row.has_manifest else _manifest_key(row)
 
@@ -229,9 +240,10 @@ class Artifact(Node):
     )
     layers: list[ManifestLayer] | None = batched(
         load_entries,
-        key=_manifest_key,
+        key=_layers_key,
         description="What its image manifest is made of, the lowest layer first; empty for an index, which "
-        "has no layers of its own. Null with an error where `manifest` is.",
+        "has no layers of its own. Null with an error where `manifest` is, and where that is of a kind that "
+        "does not tell, such as Docker's first format.",
     )
     kind: ArtifactKind = strawberry.field(description="What it is for.")
     media_type: str | None = strawberry.field(description="The media type of its manifest. Null: not known.")
@@ -243,7 +255,8 @@ class Artifact(Node):
     )
     size: ByteCount | None = strawberry.field(
         description="The bytes of everything it needs: its manifest, config and layers, of an index those of "
-        "all its platforms, each digest once. Null while a manifest among them is not known."
+        "all its platforms, each digest once. Null while a manifest among them is not known. Of a manifest "
+        "whose layers are not told only its own bytes count."
     )
     storage: Storage | None = batched(
         load_artifact_storage,

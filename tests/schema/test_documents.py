@@ -261,3 +261,29 @@ async def test_annotations_that_are_not_kept() -> None:
     assert {"artifact/manifest/annotations": "CONTENT_TOO_LARGE"} == {
         "/".join(map(str, path)): code for path, code in paths_of(response).items()
     }
+
+
+@pytest.mark.parametrize(
+    ("media_type", "is_told"),
+    [
+        ("application/vnd.docker.distribution.manifest.v1+json", False),
+        ("application/vnd.unknown.v1+json", False),
+        ("application/vnd.oci.artifact.manifest.v1+json", True),
+    ],
+)
+async def test_layers_of_other_kinds(media_type: str, is_told: bool) -> None:
+    """An empty list says that there are none: of what does not tell, or is not read, they are not known."""
+    builder = StoreBuilder()
+    registry = builder.registry("registry.test")
+    manifest = builder.manifest(registry, form="OTHER", kind="OTHER", media_type=media_type)
+    repository = builder.repository(registry, "other", observed_at=NOW)
+    builder.tag(repository, "latest", builder.artifact(repository, manifest))
+    async with graph_of(builder) as graph:
+        response = await graph.ask(
+            '{ artifact(reference: "other") { layers { size } manifest { __typename } } }'
+        )
+
+    artifact = response["data"]["artifact"]
+    assert {"__typename": "OtherManifest"} == artifact["manifest"]
+    assert ([] if is_told else None) == artifact["layers"]
+    assert ({} if is_told else {("artifact", "layers"): "NOT_KNOWN"}) == paths_of(response)
