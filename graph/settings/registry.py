@@ -134,7 +134,8 @@ class RegistrySettings(DiscreetModel):
     api_url: str | None = Field(
         default=None,
         description="Where the vendor's own API is, if not where the vendor has it: "
-        "`https://host[:port][/path]`. The login goes there too.",
+        "`https://host[:port][/path]`. The login goes there too. The public ones of Docker Hub, GitHub and "
+        "GitLab are asked for their own hosts alone.",
     )
     username: str | None = Field(default=None, description="The user to log in as; none: anonymous.")
     password_file: Path | None = Field(default=None, description="A file that holds the password.")

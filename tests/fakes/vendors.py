@@ -26,6 +26,9 @@ WEB, TOOL = "acme/web", "acme/cli"
 
 _ACME = {"namespaces": ("acme",)}
 
+# Which a registry has to be given that is not at the vendor's own host.
+HUB_API, GITHUB_API = "https://hub.docker.com", "https://api.github.com"
+
 
 @dataclass(frozen=True)
 class Double:
@@ -38,7 +41,7 @@ class Double:
 
 DOUBLES = {
     "azure": Double(AzureRegistry),
-    "docker-hub": Double(DockerHub, _ACME),
+    "docker-hub": Double(DockerHub, {"api_url": HUB_API, **_ACME}),
     "ecr": Double(
         EcrRegistry,
         {"url": f"https://{HOST}", "speaks": lambda settings: EcrDialect(settings, Signs())},
@@ -51,7 +54,9 @@ DOUBLES = {
             **_ACME,
         },
     ),
-    "github": Double(GithubRegistry, {"username": "reader", "password": TOKEN, **_ACME}),
+    "github": Double(
+        GithubRegistry, {"api_url": GITHUB_API, "username": "reader", "password": TOKEN, **_ACME}
+    ),
     "gitea": Double(GiteaRegistry, {"username": "reader", "password": "a token"}),
     "gitlab": Double(
         lambda: GitlabRegistry({WEB, TOOL}),

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from fakes.sync_rig import image, push
-from fakes.vendors import DOUBLES
+from fakes.vendors import DOUBLES, HUB_API
 from graph.errors import RegistryProtocolError
 from graph.oci.reference import RepositoryName
 from graph.registry.capability import Capability, CapabilityState
@@ -40,6 +40,8 @@ PLAIN = json_answer({"name": ODD, "tags": ["v1"]})
 
 def connect(registry: Any, **settings: Any) -> RegistryClient:
     settings = {"url": "https://registry.example", **settings}
+    if settings.get("dialect") == "docker-hub":
+        settings["api_url"] = HUB_API
     given = RegistrySettings(**settings)
     if choose_dialect(given).name == "gitea":
         given = RegistrySettings(**settings, **LOGIN)

@@ -64,8 +64,14 @@ class DockerHubDialect(OciDialect):
 
     def __init__(self, settings: RegistrySettings) -> None:
         super().__init__(settings)
-        self.api = settings.api_url or _API
-        self.apis: Sequence[str] = (self.api,)
+        # The login of another host is not for Docker Hub's API.
+        self.api = settings.api_url or (_API if self._is_known else None)
+        self.apis: Sequence[str] = () if self.api is None else (self.api,)
+        if self.api is None:
+            self.capabilities = {
+                **OciDialect.capabilities,
+                Capability.CATALOG: CapabilityState.UNSUPPORTED,
+            }
 
     @classmethod
     def speaks_at(cls, host: str) -> bool:
@@ -80,7 +86,7 @@ class DockerHubDialect(OciDialect):
 
     def open_signer(self, api: str, identity: IdentitySource, clock: Clock) -> Signer | None:
         """A token of the API for the login of the registry."""
-        return _HubSigner(self.settings, self.api, identity, clock)
+        return _HubSigner(self.settings, api, identity, clock)
 
     def repositories(self, namespace: str) -> Listing[RepositoryName]:
         """`GET /v2/namespaces/<namespace>/repositories`."""
@@ -113,7 +119,7 @@ class DockerHubDialect(OciDialect):
 
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
         """The repositories of the namespaces in the settings."""
-        if not self.settings.namespaces:
+        if not self.apis or not self.settings.namespaces:
             raise RegistryUnsupportedError(
                 f"{self.settings.name} lists the repositories of namespaces, and the settings name none",
                 registry=self.settings.name,
@@ -125,8 +131,8 @@ class DockerHubDialect(OciDialect):
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with what they name and when each was last pushed."""
         plain = reader.pages(self.tags(repository))
-        if repository.count("/") != 1:
-            return plain  # no name of a repository here; the registry says so in its own way
+        if not self.apis or repository.count("/") != 1:
+            return plain  # no API, or no name of a repository here; the registry says so in its own way
         return fall_back(reader, reader.pages(self.own_tags(repository)), plain, self.may_lack(_LOST))
 
 

@@ -58,16 +58,18 @@ class GithubDialect(OciDialect):
         Capability.PUSH_TIME: CapabilityState.SUPPORTED,
         Capability.EVENTS: CapabilityState.SUPPORTED,
     }
+    known_hosts = frozenset({_HOST})
 
     def __init__(self, settings: RegistrySettings) -> None:
         super().__init__(settings)
-        self.api = settings.api_url or _API
-        self.apis: Sequence[str] = (self.api,)
+        # Who has a registry of one's own has a login that is not for GitHub's API.
+        self.api = settings.api_url or (_API if self._is_known else None)
+        has_login = settings.username is not None or settings.auth_file is not None
+        self.apis: Sequence[str] = (self.api,) if self.api is not None and has_login else ()
         self._lists = ImageLists()
         self._owners: dict[str, str] = {}
         self._asking = asyncio.Lock()
-        if settings.username is None and settings.auth_file is None:
-            self.apis = ()
+        if not self.apis:
             self.capabilities = {
                 **OciDialect.capabilities,
                 Capability.CATALOG: CapabilityState.UNSUPPORTED,
@@ -76,7 +78,7 @@ class GithubDialect(OciDialect):
     @classmethod
     def speaks_at(cls, host: str) -> bool:
         """GitHub's own; where an Enterprise's registry is, its host does not tell."""
-        return host == _HOST
+        return host in cls.known_hosts
 
     def packages(self, owner: str, path: str) -> Listing[RepositoryName]:
         """`GET /orgs/<owner>/packages`, or of a user."""
@@ -118,7 +120,7 @@ class GithubDialect(OciDialect):
         if not self.apis or not self.settings.namespaces:
             raise RegistryUnsupportedError(
                 f"{self.settings.name} lists the repositories of owners, for a login and the namespaces of "
-                "the settings",
+                f"the settings{'' if self.api else ', where these name its api_url'}",
                 registry=self.settings.name,
             )
         for owner in self.settings.namespaces:
