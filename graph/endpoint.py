@@ -153,6 +153,10 @@ async def read_parameters(request: Request, max_body_bytes: int) -> Parameters:
     media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
     if media_type.strip() != LEGACY_TYPE or "charset" in parameters and "utf-8" not in parameters:
         raise RequestError(415, f"the body of a request must be {LEGACY_TYPE} in UTF-8")
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise RequestError(
+            415, "the body of a request must not be compressed", {"Accept-Encoding": "identity"}
+        )
     given = _decode(await _read_body(request, max_body_bytes), "the body")
     if not isinstance(given, dict):
         raise RequestError(400, "the body is not an object; batches are not served")

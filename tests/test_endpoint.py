@@ -1,6 +1,7 @@
 """GraphQL over HTTP, request by request: what is let in, and how it is answered."""
 
 import asyncio
+import gzip
 import json
 import socket
 import urllib.error
@@ -286,6 +287,16 @@ async def test_refusal_reaches_a_client_that_writes_first(headers: dict[str, str
 async def test_body_of_another_type(content_type: str) -> None:
     """Only JSON is read: a form can be sent across origins without asking, JSON cannot."""
     assert 415 == (await post('{"query": "{ a }"}', content_type=content_type)).status_code
+
+
+async def test_body_that_is_compressed() -> None:
+    """It is told so, and what will do (RFC 9110, 15.5.16), and is not called wrong JSON."""
+    body = json.dumps({"query": "{ a }"})
+    refused = await post(gzip.compress(body.encode()), content_encoding="gzip")
+
+    assert (415, "identity") == (refused.status_code, refused.headers["accept-encoding"])
+    assert "compressed" in refused.json()["errors"][0]["message"]
+    assert 200 == (await post(body, content_encoding="identity")).status_code
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "HEAD", "PATCH"])
