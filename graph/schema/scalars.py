@@ -50,7 +50,7 @@ def _parse_time(value: Any) -> datetime:
     if not isinstance(value, str) or len(value) > MAX_TIME_LENGTH:
         raise InputError("a time is a string such as 2026-05-01T12:00:00Z")
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value.upper())  # RFC 3339 takes `t` and `z` too
     except ValueError as error:
         raise InputError("a time is written as ISO 8601 has it, such as 2026-05-01T12:00:00Z") from error
     if moment.utcoffset() is None:
