@@ -14,6 +14,7 @@ from fakes.azure_login import ACCESS_LIFETIME, REFRESH_LIFETIME, TOKEN_USER, Acc
 from graph.errors import RegistryDeniedError, SettingsError
 from graph.oci.reference import RegistryName, RepositoryName
 from graph.registry.client import RegistryClient
+from graph.registry.dialects import choose_dialect
 from graph.registry.entra import ENTRA_MARGIN, EntraIdentity, open_entra_identity
 from graph.registry.exchange import RetryPolicy
 from graph.registry.identity import IdentitySource, open_identity
@@ -258,3 +259,23 @@ def test_identities_that_cannot_be(settings: dict[str, Any], message: str) -> No
     """One identity for a registry, over TLS, of a provider that is known."""
     with pytest.raises(ValueError, match=message):
         RegistrySettings(**{"url": URL, **settings})
+
+
+@pytest.mark.parametrize(
+    ("place", "is_allowed"),
+    [
+        ({"url": URL}, True),
+        ({"url": "https://registry.example", "dialect": "azure"}, True),
+        ({"url": "https://registry.example"}, False),
+        ({"url": "https://ghcr.io"}, False),
+        ({"url": "oci:images"}, False),
+    ],
+)
+def test_entra_identity_is_for_azure(place: dict[str, str], is_allowed: bool) -> None:
+    """A token of Entra ID is exchanged at Azure's registries; another one could show it to them."""
+    settings = RegistrySettings(identity="azure", **place)
+    if is_allowed:
+        assert "azure" == choose_dialect(settings).name
+        return
+    with pytest.raises(SettingsError, match="^identity: `azure` is for Azure's registries alone"):
+        choose_dialect(settings)

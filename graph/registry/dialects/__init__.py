@@ -3,6 +3,7 @@
 The rest of the package asks a dialect, never a vendor's name. `oci` is the plain API and works everywhere.
 """
 
+from graph.errors import SettingsError
 from graph.registry.dialects.azure import AzureDialect
 from graph.registry.dialects.dialect import Dialect, Reader
 from graph.registry.dialects.docker_hub import DockerHubDialect
@@ -18,7 +19,7 @@ from graph.registry.dialects.oci import OciDialect
 from graph.registry.dialects.quay import QuayDialect
 from graph.registry.dialects.zot import ZotDialect
 from graph.registry.origin import host_of
-from graph.settings import AUTOMATIC_DIALECT, RegistrySettings
+from graph.settings import AUTOMATIC_DIALECT, IdentityProvider, RegistrySettings
 
 __all__ = ["DIALECTS", "Dialect", "Reader", "choose_dialect"]
 
@@ -42,7 +43,20 @@ DIALECTS: tuple[type[OciDialect], ...] = (
 
 
 def choose_dialect(settings: RegistrySettings) -> Dialect:
-    """The dialect that the settings name, else the one that is known to be spoken at the host, else `oci`."""
+    """The dialect that the settings name, else the one that is known to be spoken at the host, else `oci`.
+
+    Raises SettingsError where the settings have an identity that is not for the registries of this dialect.
+    """
+    dialect = _choose(settings)
+    if settings.identity is IdentityProvider.AZURE and dialect.name != AzureDialect.name:
+        # Whoever gets a token of Entra ID may show it to a registry that takes it.
+        raise SettingsError(
+            ["identity: `azure` is for Azure's registries alone; if this is one, name `azure` as its dialect"]
+        )
+    return dialect
+
+
+def _choose(settings: RegistrySettings) -> Dialect:
     if settings.layout is not None:
         return LayoutDialect(settings)
     host = host_of(settings.url.partition("://")[2])
