@@ -294,7 +294,8 @@ async def test_a_sparse_index_of_what_another_repository_has(rig: Rig) -> None:
     missing = index.manifests[1].digest
     rig.registry.delete_manifest("sparse", missing)
     spent, _ = await rig.spend()
-    assert 2 + 2 + 2 == spent["MANIFEST_GET"] + spent["MANIFEST_HEAD"]
+    # One more where the missing child's HEAD is refused before any was answered: then a GET decides.
+    assert spent["MANIFEST_GET"] + spent["MANIFEST_HEAD"] in (2 + 2 + 2, 2 + 2 + 2 + 1)
     assert missing in rig.artifacts("whole")
     assert missing not in rig.artifacts("sparse")
     assert [] == rig.recount()
