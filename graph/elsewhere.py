@@ -49,7 +49,7 @@ def ask_server(url: str, token: str | None, asked: Mapping[str, Any]) -> dict[st
             body = reply.read(MAX_ANSWER_BYTES + 1)
     except http.client.HTTPException as error:
         raise ServerError(f"{url} does not speak HTTP to the end: {type(error).__name__}") from error
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a host with a label that none can have
         raise ServerUnreachableError(f"{url} does not answer: {error}") from error
     if 300 <= status < 400:
         raise ServerError(f"{url} answers {status}, a redirect, which is not followed")

@@ -10,7 +10,7 @@ import pytest
 
 from graph import elsewhere
 from graph.elsewhere import ask_server
-from graph.errors import GraphError, InputError, ServerError
+from graph.errors import GraphError, InputError, ServerError, ServerUnreachableError
 
 ASKED = {"query": "{ __typename }"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
@@ -125,3 +125,10 @@ def test_what_is_no_address(url: str) -> None:
         ask_server(url, None, ASKED)
     assert isinstance(caught.value, GraphError)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70 + ".example"])
+def test_host_that_none_can_have(host: str) -> None:
+    """A name with a label that is empty or too long is that of no server."""
+    with pytest.raises(ServerUnreachableError):
+        ask_server(f"http://{host}/graphql", None, {"query": "{ __typename }"})

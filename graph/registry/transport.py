@@ -169,7 +169,7 @@ class RegistryTransport(AiohttpTransport):
         super().__init__(verify=trust.others, trust_env=False)
         self._guard = guard
         self._trust = trust
-        self._resolver = resolver
+        self._resolver = resolver or _Resolver()
         self._proxy = URL(proxy) if proxy is not None else None
 
     def get_client(self) -> aiohttp.ClientSession:
@@ -178,7 +178,7 @@ class RegistryTransport(AiohttpTransport):
             limit=0,  # the exchange bounds concurrency
             ssl=self.ssl_context,
             keepalive_timeout=KEEPALIVE_TIMEOUT,
-            resolver=_GuardedResolver(self._guard, self._resolver or _Resolver()),
+            resolver=_GuardedResolver(self._guard, self._resolver),
         )
         return aiohttp.ClientSession(
             connector=connector,
@@ -189,6 +189,11 @@ class RegistryTransport(AiohttpTransport):
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
         )
+
+    async def aclose(self) -> None:
+        """Close the connections, and what looks names up: aiohttp closes only what it made itself."""
+        await super().aclose()
+        await self._resolver.close()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request once; the body of the response is read by the caller, as it arrives."""

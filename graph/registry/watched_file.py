@@ -21,13 +21,14 @@ class WatchedFile(Generic[T]):
         self._path = path.expanduser()
         self._read = read
         self._said = said
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: tuple[int, ...] | None = None
 
     def get(self) -> T:
         """What it says; the file is opened only when it is another than before."""
         try:
             facts = self._path.stat()
-            stamp = facts.st_mtime_ns, facts.st_size, facts.st_ino
+            # The last is what changes when somebody is allowed to read it, which nothing else tells.
+            stamp = facts.st_mtime_ns, facts.st_size, facts.st_ino, facts.st_ctime_ns
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._said = self._read(self._path)

@@ -297,9 +297,12 @@ class RegistrySettings(DiscreetModel):
     def _check_file(cls, file: Path | None, info: ValidationInfo) -> Path | None:
         if file is None:
             return None
-        # The others are opened by libraries that know no `~`.
-        path = file.expanduser() if info.field_name == "auth_file" else file
-        if not os.access(path, os.R_OK):
+        if info.field_name == "auth_file":
+            # Read where a registry is asked, perhaps by another user than who asks the store alone.
+            is_found = os.path.exists(os.path.expanduser(file))
+        else:
+            is_found = os.access(file, os.R_OK)  # opened by libraries that know no `~`
+        if not is_found:
             raise ValueError(f"{file} cannot be read")
         return file
 

@@ -113,7 +113,9 @@ def inspect_store(url: str) -> Iterator[Connection]:
 
 def _find(url: str) -> Path:
     path = _path_of(url)
-    if path is None or not path.is_file():
+    with _translated(name_of(url)):
+        is_there = path is not None and path.is_file()
+    if path is None or not is_there:
         raise InputError(f"there is no store at {name_of(url)}; make one with `ocigraph sync URL`")
     return path
 
@@ -372,6 +374,10 @@ def _translated(store: str) -> Iterator[None]:
     except StoreError as error:
         error.store = store
         raise
+    except PermissionError as error:
+        denied = StoreError("it cannot be opened: its directory may not be entered")
+        denied.store = store
+        raise denied from error
     except (DBAPIError, sqlite3.Error) as error:
         translated = sqlite.translate_error(error)
         if isinstance(translated, StoreError):

@@ -6,6 +6,7 @@ reason. Every error of the driver leaves the store through `translate_error`.
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -85,11 +86,12 @@ def create_viewers(path: Path, size: int) -> Engine:
 
     Raises StoreError where its log can be read by who may write there only.
     """
-    mode = "rw"
+    path, mode = path.resolve(), "rw"  # the log is beside what a link names, not beside the link
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         # Beside a store that somebody has open there is an index of its log, which can be read. Where there
-        # is none SQLite would make one; only what cannot change can do without (sqlite.org, wal.html).
-        mode = "ro" if _beside(path, "-shm").exists() or os.access(path.parent, os.W_OK) else "immutable"
+        # is none SQLite would make one, which its owner may then not write to; only what cannot change can
+        # do without (sqlite.org, wal.html).
+        mode = "ro" if os.path.exists(_beside(path, "-shm")) else "immutable"
         if mode == "immutable" and _size_of(_beside(path, "-wal")):
             raise StoreError(
                 f"{_beside(path, '-wal')} has changes of the store that only who may write there can read"
@@ -102,6 +104,7 @@ def read_schema(path: Path) -> set[str]:
 
     Raises sqlite3.Error for a file that is no database.
     """
+    path = path.resolve()
     if not _size_of(path):
         return set()
     # Opened in the usual way, the log of a database that somebody else made would be put into it in passing.
@@ -118,7 +121,12 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _size_of(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    # Asked once: whoever closes a store last takes its log away.
+    try:
+        facts = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    return facts.st_size if stat.S_ISREG(facts.st_mode) else 0
 
 
 def _uri_of(path: Path, mode: str) -> str:

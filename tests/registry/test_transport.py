@@ -27,6 +27,7 @@ class Names(AbstractResolver):
 
     def __init__(self, **addresses: str) -> None:
         self.addresses = addresses
+        self.is_closed = False
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -39,7 +40,7 @@ class Names(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        pass
+        self.is_closed = True
 
 
 @pytest.fixture
@@ -226,3 +227,15 @@ async def test_odd_hosts(url: str) -> None:
     async with transport_to("https://registry.example") as transport:
         with pytest.raises(httpx.TransportError):
             await get(transport, url)
+
+
+async def test_closed_with_what_looks_names_up(server: HostileServer) -> None:
+    """Closing a transport ends the thread that looks names up, which aiohttp leaves to whoever made it."""
+    origin = parse_origin(server.url)
+    names = Names(registry="127.0.0.1")
+    trust = make_trust(RegistrySettings(url=str(origin)), origin)
+    transport = RegistryTransport(AddressGuard(origin), trust, resolver=names)
+    await get(transport, server.url)
+    assert not names.is_closed
+    await transport.aclose()
+    assert names.is_closed

@@ -218,3 +218,58 @@ def test_errors_show_no_password(tmp_path: Path, url: str) -> None:
         with pytest.raises((InputError, StoreError)) as failed:
             opening(url.format(folder=tmp_path / "missing"))
         assert "s3cret" not in f"{failed.value} {getattr(failed.value, 'store', '')}"
+
+
+@pytest.mark.anyio
+async def test_a_link_to_a_store(folder: Path) -> None:
+    """The log is read that is beside the store, which is not beside a link to it."""
+    (folder / "real").mkdir()
+    path, link = folder / "real" / "store.sqlite3", folder / "link.sqlite3"
+    make_store(path)
+    writer = open_store(str(path))
+    with writer.transaction() as db:
+        add_name(db, "b")
+    for each in path.parent.iterdir():
+        each.chmod(0o644)
+    link.symlink_to(path)
+
+    with unprivileged():
+        assert ["a", "b"] == await view(link)
+    writer.close()
+
+
+@pytest.mark.anyio
+async def test_nothing_is_left_behind(folder: Path) -> None:
+    """Who may write to the directory, but not to the store, leaves its owner nothing that locks him out."""
+    path = folder / "store.sqlite3"
+    make_store(path)
+    path.chmod(0o644)
+    folder.chmod(0o777)
+
+    with unprivileged():
+        assert ["a"] == await view(path)
+
+    assert ["store.sqlite3"] == [each.name for each in folder.iterdir()]
+
+
+def test_a_directory_that_may_not_be_entered(folder: Path) -> None:
+    """It is told as an error of the store, by whoever opens it."""
+    path = folder / "store.sqlite3"
+    make_store(path)
+    folder.chmod(0o700)
+
+    with unprivileged():
+        for open_it in (open_store, view_store):
+            with pytest.raises(StoreError):
+                open_it(str(path))
+
+
+def test_a_log_that_is_taken_away_meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever closes a store last removes its log, also between two looks at it."""
+    path = folder / "store.sqlite3"
+    make_store(path)
+    plain = Path.is_file
+    # As if the log had been there a moment ago.
+    monkeypatch.setattr(Path, "is_file", lambda self: self.name.endswith("-wal") or plain(self))
+
+    open_store(str(path)).close()
