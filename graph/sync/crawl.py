@@ -179,6 +179,7 @@ class _Crawl:
         self._missing: set[int] | None = None
         self._queue = Queue(refused)
         self._workers = 0
+        self._is_over = False  # one of them has raised what ends the crawl
         self._finished = 0  # repositories, without those that failed
         self._last_refusal: RegistryThrottledError | None = None
         self._last_key = 0
@@ -248,13 +249,18 @@ class _Crawl:
         """Look at what is left, by as many workers as the pace allows: after a kill by few at first."""
 
         async def work() -> None:
-            while (repository := await self._next()) is not None:
-                await self._look_at(*repository)
-                hire()
+            try:
+                while not self._is_over and (repository := await self._next()) is not None:
+                    await self._look_at(*repository)
+                    hire()
+            except BaseException:
+                # Who ends just now must not hire: the group takes nobody any more.
+                self._is_over = True
+                raise
             self._workers -= 1
 
         def hire() -> None:
-            while self._workers < self._upstream.pace.looks(REPOSITORIES_AT_ONCE):
+            while not self._is_over and self._workers < self._upstream.pace.looks(REPOSITORIES_AT_ONCE):
                 self._workers += 1
                 group.create_task(work())
 
