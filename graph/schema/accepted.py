@@ -7,23 +7,14 @@ keep 128 documents of any size, the refused ones too.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
-from graphql import (
-    DocumentNode,
-    GraphQLError,
-    GraphQLInputType,
-    GraphQLSchema,
-    ValueNode,
-    ValuesOfCorrectTypeRule,
-    VisitorAction,
-)
+from graphql import DocumentNode
 from strawberry.extensions import SchemaExtension
-from strawberry.schema.schema import validate_document
 
 from graph.schema.context import Limits
 from graph.schema.limits import find_excess
+from graph.schema.validation import validate
 
 # Bytes of all documents kept together: ten of the largest that may be asked, or a hundred of ordinary size.
 MAX_KEPT_BYTES = 10_000_000
@@ -31,25 +22,6 @@ MAX_KEPT_BYTES = 10_000_000
 # Of a token and what is parsed from it, as measured; and of a character of the text at most.
 TOKEN_BYTES = 500
 CHARACTER_BYTES = 4
-
-
-class LocatedValuesRule(ValuesOfCorrectTypeRule):
-    """The library's rule about values, with a place for what is wrong with a list or an object.
-
-    The library looks at copies of these, which have no place in the query.
-    """
-
-    def is_valid_value_node(self, node: ValueNode, input_type: GraphQLInputType | None) -> VisitorAction:
-        """Remember which value is looked at."""
-        self._node = node
-        return super().is_valid_value_node(node, input_type)
-
-    def report_error(self, error: GraphQLError) -> None:
-        """Report it where it is, or at the value that it is in."""
-        if error.locations is None:
-            cause, extensions = error.original_error, error.extensions
-            error = GraphQLError(error.message, self._node, original_error=cause, extensions=extensions)
-        super().report_error(error)
 
 
 class AcceptedQueries:
@@ -116,30 +88,6 @@ class KeepAccepted(SchemaExtension):
                 self._accepted.put(context.query, document)
         context.pre_execution_errors = errors
         yield
-
-
-def validate(schema: GraphQLSchema, document: DocumentNode, rules: Sequence[Any]) -> list[GraphQLError]:
-    """What is wrong with the document, as Strawberry finds it, and no garbage that holds the document.
-
-    Each rule refers to itself, to what it compared and to the document; so all are emptied in the end.
-    """
-    made: list[Any] = []
-
-    def remember(rule: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        chosen = LocatedValuesRule if rule is ValuesOfCorrectTypeRule else rule
-
-        def make(context: Any) -> Any:
-            visitor = chosen(context)
-            made.extend((visitor, context))
-            return visitor
-
-        return make
-
-    try:
-        return validate_document(schema, document, tuple(map(remember, rules)))  # type: ignore[arg-type]
-    finally:
-        for each in made:
-            vars(each).clear()
 
 
 def unlink_tokens(document: DocumentNode) -> None:

@@ -211,6 +211,11 @@ class RegistrySettings(DiscreetModel):
         """The images on disk that take the place of a registry."""
         return parse_layout(self.url)
 
+    @property
+    def has_login(self) -> bool:
+        """Whether a login is written down, be it that of another registry in a file of many."""
+        return self.username is not None or self.auth_file is not None
+
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:

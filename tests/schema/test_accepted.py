@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strawberry.schema import schema as strawberry_schema
 
-from graph.schema import accepted
+from graph.schema import validation
 from graph.schema.accepted import MAX_KEPT_BYTES, AcceptedQueries, unlink_tokens
 from graph.schema.context import Limits
 from requests_to_graph import codes_of, graph_of
@@ -37,7 +37,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(module, name, counting)
 
     count(strawberry_schema, "parse")
-    count(accepted, "validate_document")
+    count(validation, "validate_document")
     return done
 
 

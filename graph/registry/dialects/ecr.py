@@ -72,7 +72,6 @@ class EcrDialect(OciDialect):
         """
         super().__init__(settings)
         self.service = self._find_service(settings)
-        self._has_login = settings.username is not None or settings.auth_file is not None
         self._lists = ImageLists()
         self._mutability: dict[RepositoryName, Document] = {}
         self._signer = signer if self._wants_api() else None
@@ -80,7 +79,7 @@ class EcrDialect(OciDialect):
             try:
                 self._signer = AwsSigner(self.service.name, self.service.region)
             except SettingsError:
-                if not self._has_login:
+                if not self.settings.has_login:
                     raise
         if self._signer is not None:
             self.apis: Sequence[str] = (self.service.api,)
@@ -119,7 +118,7 @@ class EcrDialect(OciDialect):
 
     def open_identity(self, ask: Ask, clock: Clock) -> IdentitySource | None:
         """The password of twelve hours, unless the settings have a login."""
-        if self._signer is None or self._has_login:
+        if self._signer is None or self.settings.has_login:
             return None
         return PasswordIdentity(self.settings, self.service, ask, clock)
 

@@ -62,8 +62,7 @@ class GiteaDialect(OciDialect):
 
     def __init__(self, settings: RegistrySettings) -> None:
         super().__init__(settings)
-        self._has_login = settings.username is not None or settings.auth_file is not None
-        if not self._has_login:
+        if not settings.has_login:
             self.capabilities = OciDialect.capabilities
 
     @classmethod
@@ -89,7 +88,7 @@ class GiteaDialect(OciDialect):
     async def list_repositories(self, reader: Reader) -> AsyncIterator[Sequence[RepositoryName]]:
         """The images of the owners of the settings; without any, the catalog, which has those of all."""
         owners = self.settings.namespaces
-        if owners and self._has_login:
+        if owners and self.settings.has_login:
             for owner in owners:
                 async for page in reader.pages(self.versions(RequestKind.CATALOG, owner)):
                     yield list(dict.fromkeys(version.repository for version in page))
@@ -101,7 +100,7 @@ class GiteaDialect(OciDialect):
     def list_tags(self, reader: Reader, repository: RepositoryName) -> AsyncIterator[Sequence[ListedTag]]:
         """The tags with the time of their last push; what they name has to be asked."""
         plain = reader.pages(self.tags(repository))
-        if not self._has_login:
+        if not self.settings.has_login:
             return plain
         own = self._own_tags(reader, repository)
         return fall_back(reader, own, plain, self.may_lack(_LOST), is_guess=self.is_guess)

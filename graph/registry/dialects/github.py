@@ -64,8 +64,7 @@ class GithubDialect(OciDialect):
         super().__init__(settings)
         # Who has a registry of one's own has a login that is not for GitHub's API.
         self.api = settings.api_url or (_API if self._is_known else None)
-        has_login = settings.username is not None or settings.auth_file is not None
-        self.apis: Sequence[str] = (self.api,) if self.api is not None and has_login else ()
+        self.apis: Sequence[str] = (self.api,) if self.api is not None and settings.has_login else ()
         self._lists = ImageLists()
         self._owners: dict[str, str] = {}
         self._asking = asyncio.Lock()
